@@ -1,10 +1,10 @@
-# All commands of this repository. They need make, git and a Python from 3.11 on. The first target that needs more installs it
-# into .venv* folders here.
+# All commands of this repository. They need make, git and Python 3.11 or later. Everything else is installed into .venv*
+# folders here by the first target that needs it.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-# Without bytecode on disk each process would compile all that it imports.
+# Without bytecode on disk each process would compile all its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 # ---- Pythons and environments ----------------------------------------------------------------------------------------
@@ -17,18 +17,18 @@ usable = $(shell for python in $(1); do \
 pyenv = $(lastword $(sort $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python$(1))))
 find_python = $(call usable,python$(1) $(call pyenv,$(1)))
 
-# Lambda's Python, and the oldest that Redial runs on. (Each is searched only when it is used.)
+# Lambda's Python, and the oldest on which Redial runs. (Each is searched only when it is used.)
 PYTHON_3.13 = $(call find_python,3.13)
 PYTHON_3.11 = $(call find_python,3.11)
 PYTHON = $(or $(PYTHON_3.13),$(call usable,python3.14 python3.12),$(PYTHON_3.11),$(call usable,python3 python))
 NO_PYTHON = No Python from 3.11 on that can make virtual environments: install one, or your system's python3-venv.
 
-# .venv keeps the Python that created it; the tests run on that one, and on the other of the two if it is installed.
+# .venv keeps the Python that created it. The tests run on it, and on the other of the two if it is installed.
 VERSION = $(shell .venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 OTHER_VERSIONS = $(foreach version,$(filter-out $(VERSION),3.11 3.13),$(if $(PYTHON_$(version)),$(version)))
 
-# $(call install,<environment>,<requirements>): uv takes seconds where pip takes minutes; pip is used if uv
-# cannot be installed. Only packages whose hashes are in the list are installed.
+# $(call install,<environment>,<requirements>): uv takes seconds, pip minutes; pip is used if uv cannot be installed. Only
+# packages whose hashes are in the list are installed.
 install = .venv/bin/uv pip install --quiet --require-hashes --python $(1)/bin/python -r $(2) || \
   $(1)/bin/python -m pip install --quiet --require-hashes --disable-pip-version-check -r $(2)
 
@@ -49,7 +49,7 @@ LISTS := layers/redial/requirements $(patsubst %.in,%,$(wildcard requirements/*.
 	@$(call install,$(@D),requirements/dev.txt)
 	@touch $@
 
-# Tools, each in an environment of its own: the versions that one needs do not bind another.
+# Tools, each in its own environment, so that the versions needed by one do not restrict another.
 TOOL_sam := AWS SAM
 TOOL_pictures := matplotlib
 TOOL_docs := the documentation builder
@@ -77,12 +77,12 @@ WITH_PATH := PYTHONPATH="$(CURDIR):$(CURDIR)/layers/redial"
 
 RELEASE = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' layers/redial/redial/__init__.py)
 
-# One worker for each core and one more, for some tests wait: for a browser, for a time limit. An idle worker takes tests
+# One worker for each core and one more, since some tests wait for a browser or a time limit. An idle worker takes tests
 # from another.
 IN_PARALLEL = --numprocesses $(shell .venv/bin/python -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
-# Tests that may depend on the version of Python: every module, and, at night, generated examples, the client, and the two
-# files that use all modules together. Templates, documentation and models do not; test_same_trace.py shows that the
-# simulation does not.
+# Tests that may depend on the version of Python: every module, and at night also generated examples, the client, and the
+# two files that use all modules together. Templates, documentation and models do not depend on it; test_same_trace.py
+# shows that the simulation does not either.
 ON_EVERY_PYTHON := tests/unit tests/contract -m "not (simulation or nightly or hypothesis)"
 ON_EVERY_PYTHON_NIGHTLY := tests/unit tests/contract tests/clients tests/integration/test_stories.py \
   tests/integration/test_batches.py --hypothesis-profile=nightly
@@ -99,21 +99,21 @@ demo: .venv/ready ## Play one call through no-answer, busy and answered, in a fe
 
 # ---- Checks ----------------------------------------------------------------------------------------------------------
 
-# Tests use some of these too, so all are there before the first test.
+# Tests use some of these too, so all are installed before the first test.
 ENVIRONMENTS = .venv-sam/ready .venv-sbom/ready .venv-checks/ready $(OTHER_VERSIONS:%=.venv-%/ready)
 
-# Each line at once: no core is ever idle.
+# All parts of a line run at once, so that no core is idle.
 .PHONY: test
 test: .venv/ready ## Run everything that must pass: checks, and tests on Python 3.11 and 3.13, if installed
 	@$(MAKE) --jobs bytecode $(ENVIRONMENTS)
 	@$(MAKE) --jobs pytest check $(OTHER_VERSIONS:%=pytest-on-%)
 
-# What is compiled here need not be compiled by each worker. (Errors are told by the tests.)
+# Compile once what each worker would compile otherwise. (The tests report errors.)
 .PHONY: bytecode
 bytecode: .venv/ready
 	@.venv/bin/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
 
-# It uses what the tests on the first Python leave of the processor.
+# Uses the processor time that the tests on the first Python leave.
 pytest-on-%: .venv-%/ready
 	@echo "pytest on Python $*" && nice -n 19 .venv-$*/bin/python -m pytest $(IN_PARALLEL) $(ON_EVERY_PYTHON) $(ARGS)
 
@@ -133,7 +133,7 @@ check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-checks/ready ## Check 
 	  .venv-checks/bin/checkov --config-file .checkov.yaml; others=$$?; wait $$mypy && exit $$others; }
 	@echo "(not checked here: known vulnerabilities of installed packages; they need a network: make audit)"
 
-# pip-audit passes a package that PyPI does not know; --strict makes that a failure.
+# pip-audit accepts a package that PyPI does not have; --strict makes this a failure.
 .PHONY: audit
 audit: .venv-checks/ready ## Check installed packages for known vulnerabilities on PyPI. Fails without network
 	@for list in $(LISTS); do \
@@ -156,7 +156,7 @@ recoveries: .venv/ready ## Measure the delay caused by one fault of each kind, a
 
 # Seeds are derived from the date, so each night has its own.
 .PHONY: nightly
-nightly: .venv/ready clients-check ## Run the tests too long for `make test`: seeds, ablations, interleavings, examples, TypeScript. FIRST=1
+nightly: .venv/ready clients-check ## Run the tests that are too long for `make test`: seeds, ablations, interleavings, examples, TypeScript. FIRST=1
 	@.venv/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=nightly -m "simulation or nightly or hypothesis" $(ARGS)
 	@for version in $(OTHER_VERSIONS); do \
 	  $(MAKE) .venv-$$version/ready && \
@@ -190,7 +190,7 @@ bench: .venv/ready $(if $(findstring --docs,$(ARGS)),.venv-pictures/ready) ## Me
 	  $(if $(findstring --docs,$(ARGS)),$(WITH_PATH) .venv-pictures/bin/python -m bench.draw limits;) exit $$status
 
 .PHONY: bench-ingest
-bench-ingest: .venv/ready ## Measure reading a batch's file: time, memory, ratio to a baseline. ROWS=1000000 ARGS='--wait 5'
+bench-ingest: .venv/ready ## Measure how a batch's file is read: time, memory, ratio to a baseline. ROWS=1000000 ARGS='--wait 5'
 	@$(WITH_PATH) .venv/bin/python -m bench.ingest --rows $(or $(ROWS),1000000) $(ARGS)
 
 .PHONY: bench-batch
@@ -233,15 +233,15 @@ deploy: build ## Deploy to AWS. ENV=prod for production (samconfig.toml)
 	@$(SAM) deploy --config-env $(or $(ENV),default)
 
 .PHONY: dist
-dist: .venv/ready .venv-sam/ready .venv-sbom/ready ## Make what a release has, into dist: templates, zips, command, bills of materials, checksums (docs/install.md)
+dist: .venv/ready .venv-sam/ready .venv-sbom/ready ## Build a release into dist: templates, zips, command, bills of materials, checksums (docs/install.md)
 	@$(WITH_PATH) .venv/bin/python -m infrastructure.dist
 
 .PHONY: deploy-check
-deploy-check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-ministack/ready ## Make a release, deploy it, call, update and delete on an emulated AWS, in real time
+deploy-check: .venv/ready .venv-sam/ready .venv-sbom/ready .venv-ministack/ready ## Build a release, then deploy it, call, update and delete on an emulated AWS, in real time
 	@.venv/bin/python -m pytest tests/e2e -m e2e --capture=no $(ARGS)
 
 .PHONY: deploy-check-aws
-deploy-check-aws: .venv/ready .venv-sam/ready .venv-sbom/ready ## The same in your AWS account: rings a telephone, costs money (docs/deploy-check.md). STACK=…
+deploy-check-aws: .venv/ready .venv-sam/ready .venv-sbom/ready ## Run deploy-check in your AWS account: it rings a telephone and costs money (docs/deploy-check.md). STACK=…
 	@REDIAL_E2E_TARGET=aws $(if $(STACK),REDIAL_E2E_STACK="$(STACK)") \
 	  .venv/bin/python -m pytest tests/e2e/test_story.py -m e2e --capture=no $(ARGS)
 
@@ -253,12 +253,12 @@ sam-local: .venv/ready .venv-sam/ready .venv-ministack/ready ## Start the enviro
 sam-local-check: .venv/ready .venv-sam/ready .venv-ministack/ready ## Run every sample event and the API in Lambda's container; needs Docker
 	@.venv/bin/python -m pytest tests/e2e -m sam_local $(ARGS)
 
-# A running `make run` serves its table; nothing checks these credentials.
+# A running `make run` serves its table; these credentials are not checked.
 AT_LOCAL_STACK := AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=us-east-1 TABLE_NAME=redial-local-Table \
   AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$(or $(REDIAL_PORT),3000)/_local/dynamodb
 
 .PHONY: keys
-keys: .venv/ready ## Manage accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help; LOCAL=1: of `make run`
+keys: .venv/ready ## Manage accounts and API keys. ARGS='create-account --name acme --table …'; ARGS=--help; LOCAL=1 for `make run`
 	@$(if $(LOCAL),$(AT_LOCAL_STACK)) $(WITH_PATH) .venv/bin/python -m redial.runtime.keys $(ARGS)
 
 # ---- This repository -------------------------------------------------------------------------------------------------

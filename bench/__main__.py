@@ -1,7 +1,7 @@
-"""`python -m bench`: what an attempt costs, here and elsewhere, how fast functions start and run, how large they are.
+"""`python -m bench`: the cost of an attempt, here and elsewhere, and the speed and size of functions.
 
 Prints Markdown, the main table first, and progress on standard error. Exits with status 1 if a goal that is a count
-is missed; counts are the same in every run. Ratios of times are only reported. README.md says how it is counted.
+is missed. Counts are the same in every run; ratios of times are only reported. README.md describes the method.
 """
 
 import argparse
@@ -24,16 +24,16 @@ from local.template import Template
 
 BATCH_ROWS, BATCH_LINES = 300, 60
 PACED_ROWS, PACED_LINES, PACED_RATE = 60, 20, 2
-"""A batch with a rate, all of whose lines are free: the calls wait for the rate alone."""
+"""A batch with a rate and free lines: its calls wait only for the rate."""
 SCALING = ROOT / "docs" / "scaling.md"
 MINUTES_PER_MONTH = 365 * 24 * 60 / 12
 QUEUES = 2
-"""Of dial and of deliver."""
+"""The number of queues: dial's and deliver's."""
 
 MOST_COLD = {"dial": 1.25, "carrier_callback": 1.25, "deliver": 1.25, "api": 2.0}
 MOST_WARM = {"dial": 1.5, "carrier_callback": 1.5}
 FEW = "only final statuses and `scheduled`"
-"""The events that a filtering agent wants."""
+"""The events that an agent with a filter receives."""
 
 COLUMNS: dict[str, Callable[[Counts], float]] = {
     "AWS requests": lambda one: one.aws_requests,
@@ -49,13 +49,13 @@ COLUMNS: dict[str, Callable[[Counts], float]] = {
     "read units": lambda one: one.units.reads,
     "log, bytes": lambda one: one.log_bytes,
 }
-"""Of the table of attempts, each per attempt."""
+"""The columns of the table of attempts, each per attempt."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that was measured. `slept`: seconds that functions sleep for an attempt of a batch with a rate;
-    `memory_mb` by function."""
+    """All measurements. `slept`: seconds that functions sleep for an attempt of a batch with a rate. `memory_mb`: by
+    function."""
 
     attempts: Attempts
     played: batch.Campaign
@@ -74,7 +74,7 @@ class Measured:
         return sum(one.bare_seconds * one.events for one in self.warm) / requests
 
     def lambda_seconds(self, counts: Counts) -> dict[str, float]:
-        """Run time of each function, as estimated for the price."""
+        """Run time of each function in seconds, as estimated for the price."""
         cpu, posted = {one.function: one.seconds for one in self.warm}, counts.http
         return {
             name: prices.lambda_seconds(
@@ -96,7 +96,7 @@ class Measured:
 
 
 def together(attempts: Sequence[Counts]) -> Counts:
-    """The attempts of each call as one cost."""
+    """The summed cost of the attempts of each call."""
     whole = reduce(add, attempts)
     whole.calls = attempts[0].calls
     return whole
@@ -126,7 +126,7 @@ def measure() -> Measured:
 
 
 def jobs(found: Measured) -> dict[str, dict[str, Counts]]:
-    """The jobs that are compared, each for agents in some states: elsewhere all cost what the first does."""
+    """The jobs to compare, each for agents in some states. On other services the first state's cost applies to all."""
     attempts = found.attempts
     return {
         "answered at once": {f", {state}": attempts.answered[state] for state in (BUSY, ALONE)},
@@ -177,7 +177,7 @@ def _job(counts: Counts) -> Job:
 
 
 def all_goals(found: Measured) -> list[Goal]:
-    """For costs, size and speed. A count or a size is exact: the same in every run."""
+    """The goals for costs, size and speed. A count or a size is exact: it is the same in every run."""
     unanswered, filtered = found.attempts.unanswered[BUSY], found.attempts.filtered
     in_all, few = (1e6 * found.dollars(one) / one.attempts for one in map(together, (unanswered, filtered)))
     four = "four unanswered attempts of a busy agent, Lambda's time included"
@@ -249,7 +249,7 @@ def attempts_report(found: Measured) -> Iterator[str]:
 
 
 def _each(value: float, counts: Counts) -> float:
-    """Per attempt, to a hundredth."""
+    """`value` per attempt, rounded to hundredths."""
     return round(value / counts.attempts, 2)
 
 

@@ -1,8 +1,8 @@
 """Cost of one attempt at a call, counted on the local stack. `python -m bench` prints it.
 
-Every request that a function makes is counted for the attempt that caused it. The sweeper is measured by itself.
+Every request of a function is counted for the attempt that caused it. The sweeper is measured separately.
 
-Each function has its own container of services here, as it has its own process on Lambda: no function profits from
+Each function has its own container of services here, as it has its own process on Lambda, so no function profits from
 another's cache. `BUSY`: the agent places a call every second; the figures are the mean of several attempts, because
 caches expire now and then. `ALONE`: the first call in a long time, so every function starts in a new process.
 """
@@ -34,11 +34,11 @@ IDLE_MINUTES = 32
 """Runs of the idle sweeper that are measured: it starts with each of its shards at least once."""
 TRAFFIC_SECONDS = 2
 BUSY_CALLS = 5
-"""Calls that are counted during traffic. They alternate with the traffic's own calls: one call a second in all."""
+"""Calls to count during traffic. They alternate with the traffic's own calls, at one call a second in all."""
 LEAD_MINUTES = 0.4
-"""Traffic before the attempt that is counted."""
+"""Minutes of traffic before the counted attempt."""
 LASTING_MINUTES = 2.0
-"""Traffic after it begins: longer than an answered call lasts."""
+"""Minutes of traffic after the attempt begins, longer than an answered call lasts."""
 BUSY, ALONE = "busy", "alone"
 ONE_INTERVAL = {**RETRIES, "retry_intervals_minutes": [30], "retry_on_voicemail": True}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -47,11 +47,11 @@ _CALL_HEADER = "x-bench-call"
 
 @dataclass
 class Counts:
-    """Cost of one attempt, or of `attempts` at `calls` calls together.
+    """Cost of one attempt, or the total of `attempts` attempts at `calls` calls.
 
-    `requests` by function, service and operation; `http` by function and "carrier" or "webhook". `keys`: write units by
-    (where, partition key), where is "table" or the name of an index; failed writes are included. `slept`: simulated
-    seconds that functions ran, all of them asleep. `execution_bytes` of one call at its end.
+    `requests`: by function, service and operation. `http`: by function and "carrier" or "webhook". `keys`: write units
+    by ("table" or the name of an index, partition key), including failed writes. `slept`: simulated seconds that
+    functions ran, all of them asleep. `execution_bytes`: the size of one call at its end.
     """
 
     title: str
@@ -84,12 +84,12 @@ class Counts:
 
     @property
     def http_api_requests(self) -> int:
-        """Each request to API Gateway invokes one of these two; nothing else does."""
+        """The invocations of these two functions. Only a request to API Gateway invokes them, and each invokes one."""
         return self.invocations["api"] + self.invocations["carrier_callback"]
 
     @property
     def messages(self) -> int:
-        """Of the queues of dial and deliver, from a function or from the Scheduler: each is an invocation."""
+        """Messages to the queues of dial and deliver, from a function or from Scheduler. Each is an invocation."""
         return self.invocations["dial"] + self.invocations["deliver"]
 
     @property
@@ -97,7 +97,7 @@ class Counts:
         return self.of("scheduler", "CreateSchedule")
 
     def dollars(self) -> dict[str, float]:
-        """List price by item, without the run time of functions."""
+        """List price in dollars by item, without the run time of functions."""
         millionths = {
             "DynamoDB writes": self.units.writes * prices.DOLLARS_PER_MILLION_WRITE_UNITS,
             "DynamoDB reads": self.units.reads * prices.DOLLARS_PER_MILLION_READ_UNITS,
@@ -111,19 +111,19 @@ class Counts:
         return {what: dollars / 1e6 for what, dollars in millionths.items()}
 
     def check_metered(self) -> None:
-        """Raises `RuntimeError` unless the units of every request are known."""
+        """Raise `RuntimeError` unless the units of every request are known."""
         if self.metered != self.of("dynamodb"):
             raise RuntimeError(f"{self.title}: {self.metered} requests metered, of {self.of('dynamodb')}")
 
     def __add__(self, other: "Counts") -> "Counts":
-        """Both together, with the title of the first and the execution of the second."""
+        """The sum, with the title of the first and the execution of the second."""
         kept: dict[str, Any] = {"title": self.title, "execution_bytes": other.execution_bytes}
         sums = {name: value + vars(other)[name] for name, value in vars(self).items() if name not in kept}
         return Counts(**kept, **sums)
 
 
 class Bench:
-    """A stack whose requests are counted for the attempt that caused them, or for `whole`, while it is set."""
+    """A stack whose requests are counted for the attempt that caused them, or for `whole` while it is set."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -138,7 +138,7 @@ class Bench:
         stack.around = self.around
 
     def new_processes(self) -> None:
-        """Replace every process: each function gets a new container, which has read nothing yet."""
+        """Replace every process: each function gets a new container with empty caches."""
         services.services_of.cache_clear()
 
     def agent(self, **config: Any) -> str:
@@ -169,7 +169,7 @@ class Bench:
         busy = False
 
     def number(self, *outcomes: Any) -> str:
-        """A number that was not called before, whose calls have these outcomes."""
+        """A new number whose calls have these outcomes."""
         self._numbers += 1
         to = f"+1415556{self._numbers:04d}"
         self.stack.carrier.calls.scripts.set(to, list(outcomes))
@@ -179,13 +179,13 @@ class Bench:
         self.stack.clock.advance(minutes)
 
     def count(self, title: str, *calls: str) -> Counts:
-        """From now on count the work for `calls`, as attempts with that title."""
+        """From now on, count the work for `calls` as attempts with that title."""
         counts = Counts(title, calls=len(calls), attempts=len(calls))
         self._current.update(dict.fromkeys(calls, counts))
         return counts
 
     def place(self, call: str, to: str, agent_id: str, retries: Any = ONE_INTERVAL, **headers: str) -> None:
-        """Request a call, which is known as `call` here."""
+        """Request a call, and name it `call` here."""
         body = {"agent_id": agent_id, "recipient_phone_number": to, "user_data": USER_DATA, "retry_config": retries}
         answer = self.stack.ask("POST", "/call", body, {_CALL_HEADER: call, **headers})
         self.known_as(call, answer["execution_id"])
@@ -200,7 +200,7 @@ class Bench:
         return self.stack.ask("GET", f"/executions/{execution_id}")
 
     def finish(self, call: str, attempts: int, status: str) -> None:
-        """Stop counting the attempt. Raises `RuntimeError` if it did not end as it should have."""
+        """Stop counting the attempt. Raises `RuntimeError` if it did not end as expected."""
         counts = self._current.pop(call)
         execution = self.execution(call)
         ended = [attempt["status"] for attempt in execution["attempts"] if attempt["status"] != "scheduled"]
@@ -215,14 +215,14 @@ class Bench:
             raise RuntimeError(f"{counts.title}: something failed: {failure}")
 
     def counts_of(self, invocation: Invocation | None = None) -> Counts | None:
-        """Where to count an invocation, by default the present one; None if it is not counted."""
+        """The counts for an invocation, by default the present one. None if it is not counted."""
         invocation = invocation or self.stack.functions.current()
         if invocation is None:
             return None
         return self.whole or self._current.get(self._call(invocation) or "")
 
     def _call(self, invocation: Invocation) -> str | None:
-        """The call that an invocation is for, by its event."""
+        """The call that an invocation is for, according to its event."""
         if invocation.function.module == SWEEPER:
             return SWEEPER
         event = invocation.event
@@ -264,7 +264,7 @@ class Bench:
                 counts.keys[index, next(iter(entry.values()))["S"]] += write_units(entry)
 
     def around(self, function: Function, handler: Handler) -> Handler:
-        """The handler, whose invocations are counted."""
+        """The handler, wrapped to count its invocations."""
 
         def run(event: Any, context: Any) -> Any:
             logged, began = self.stack.log.stat().st_size, self.stack.clock.now()
@@ -294,7 +294,7 @@ def counting(kind: type[B], **options: Any) -> Iterator[B]:
 
 
 def attempts_of(bench: Bench, traffic: str, outcomes: Sequence[str], key: str = "", **config: Any) -> list[Counts]:
-    """Calls with these outcomes, each attempt counted by itself; the title has the outcomes until then, its own last.
+    """The counts of each attempt of calls with these outcomes. Titles list the outcomes so far, the attempt's own last.
 
     `key`: an Idempotency-Key for each call.
     """
@@ -321,7 +321,7 @@ def attempts_of(bench: Bench, traffic: str, outcomes: Sequence[str], key: str = 
 
 
 def waiting(bench: Bench, waiters: int) -> Counts:
-    """One line in use, and `waiters` calls queued for it. The middle one is counted until it hands the line over."""
+    """The counts of the middle one of `waiters` calls that queue for one line, until it hands the line over."""
     agent = bench.agent(max_concurrent_calls=1)
     placed = len(bench.stack.carrier.calls.all())
     calls = [f"waiting-{waiters}-{number}" for number in range(1 + waiters)]
@@ -341,7 +341,7 @@ def waiting(bench: Bench, waiters: int) -> Counts:
 class Attempts:
     """By traffic: a call answered at once, and four unanswered attempts at one call. `others`: of busy agents.
 
-    `filtered`: four unanswered attempts of a busy agent that wants final statuses and `scheduled` only.
+    `filtered`: four unanswered attempts of a busy agent that receives only final statuses and `scheduled`.
     """
 
     answered: dict[str, Counts] = field(default_factory=dict)
@@ -351,7 +351,7 @@ class Attempts:
 
 
 def attempts() -> Attempts:
-    """Every case, on one stack that has done each thing once before."""
+    """Count every case, on one stack that has run each once before."""
     found, unanswered, machine = Attempts(), ["no-answer"] * 4, ["voicemail", "completed"]
     with counting(Bench, recurring=False) as bench:
         say("warming up")

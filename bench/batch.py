@@ -1,4 +1,4 @@
-"""`python -m bench.batch`: a batch played on the local stack, checked and counted. Prints Markdown.
+"""`python -m bench.batch`: play a batch on the local stack, check it and count its requests. Prints Markdown.
 
 README.md describes what is checked and counted. A check that fails ends the run with `RuntimeError`.
 """
@@ -18,7 +18,7 @@ from redial.usecases.dispatch import LINES_PER_SHARD
 
 ROWS, LINES = 10_000, 200
 PARTITION_WRITES = 1_000
-"""Write units a second that DynamoDB takes for one partition key of a table or of an index, and so for one item.
+"""Write units a second that DynamoDB allows for one partition key of a table or an index, and so for one item.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 ATTEMPTS_A_SECOND = 500
 MOST_LINES = 1_000
@@ -33,9 +33,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Campaign:
-    """A batch, played from its upload to its last webhook. `counts` of everything that any function did meanwhile.
+    """A batch, played from its upload to its last webhook. `counts`: of all functions meanwhile.
 
-    `hours` from its start until it was completed. `call_seconds`: average from placing a call to its end.
+    `hours`: from its start until it was completed. `call_seconds`: the average from placing a call to its end.
     """
 
     rows: int
@@ -55,9 +55,9 @@ class Campaign:
 
 
 def campaign(rows: int, lines: int, **fields: str) -> Campaign:
-    """Play a batch, and check it. `fields`: more of its upload. The sweeper runs every minute, as on AWS.
+    """Play a batch, and check it. `fields`: further fields of its upload. The sweeper runs every minute, as on AWS.
 
-    Raises `RuntimeError` with the first things that do not hold.
+    Raises `RuntimeError` with the first failed checks.
     """
     with counting(Bench, seed=SEED) as bench:
         stack = bench.stack
@@ -83,7 +83,7 @@ def campaign(rows: int, lines: int, **fields: str) -> Campaign:
 
 
 def _check_batch(stack: Stack, batch_id: str, rows: int, executions: list[Any], checked: Checked) -> None:
-    """The listing is the file, the counts equal a recount, each event came once, and no call waits any more."""
+    """Check that the listing equals the file, the counts equal a recount, each event came once, and no call waits."""
     wanted = [contact_id(batch_id, row) for row in range(1, rows + 1)]
     checked.expect([one["id"] for one in executions] == wanted, "the listing is not the file's rows in their order")
     checked.expect(checked.repeated == 0, f"{checked.repeated} webhooks came twice")
@@ -101,7 +101,7 @@ def _check_batch(stack: Stack, batch_id: str, rows: int, executions: list[Any], 
 
 
 def by_function(counts: Counts) -> str:
-    """What each function did for an attempt."""
+    """A table of each function's requests for an attempt."""
     rows = []
     for name in sorted(counts.invocations):
         posted = counts.http[name, "carrier"] + counts.http[name, "webhook"]

@@ -1,7 +1,7 @@
 """Cold starts: modules loaded, and import time as a ratio to a bare handler with the same AWS clients.
 
-The functions use the layer as it is deployed, built for this processor. Times are processor time, which other programs
-on the machine disturb less than the clock's.
+The functions use the layer as deployed, built for this processor. Times are processor time, which other programs on the
+machine disturb less than clock time.
 """
 
 import json
@@ -27,7 +27,7 @@ LAYER = ROOT / "layers" / "redial"
 
 _STORES = ("executions", "agents", "batches", "lines", "queue", "delayed")
 _SENDS = ("timers", "invoker", "invoker._queues()")
-"""To the queues of dial and deliver, whose client is made on first use."""
+"""The services that send to the queues of dial and deliver, whose client is created on first use."""
 _CARRIER = ('carrier("twilio")', 'callback_url("twilio", "execution", 1)')
 USES = {
     "api": (*_STORES, "accounts", "idempotency", "undelivered", "circuits", *_SENDS, "check_webhook"),
@@ -66,7 +66,7 @@ boto3.client = lambda service, *arguments, **options: (made.append(service), mak
 {0}
 print(json.dumps(made))
 """
-"""Prints the AWS clients that building the services makes."""
+"""Prints the AWS clients that are created with the services."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class ColdStart(Compared):
-    """Medians, and the modules loaded by both. `clients` in the order of creation."""
+    """Medians, and the modules loaded by both. `clients`: in the order of creation."""
 
     clients: tuple[str, ...]
     modules: int
@@ -92,7 +92,7 @@ class ColdStart(Compared):
 
 
 def measure(functions: Sequence[Function]) -> list[ColdStart]:
-    """Each function in `ROUNDS` rounds, by turns with its bare handler, after one round of warm-up."""
+    """Measure each function in `ROUNDS` rounds, in turn with its bare handler, after one round of warm-up."""
     version = "{}.{}".format(*sys.version_info)
     with built_layer(LAYER_PROCESSOR=platform.machine(), LAYER_PYTHON=version) as layer:
         return [_measured(function, layer / "python") for function in functions]
@@ -114,14 +114,14 @@ def _measured(function: Function, layer: Path) -> ColdStart:
 
 
 def uses(function: str) -> str:
-    """Source text that builds what the function uses of its `services`."""
+    """Source text that builds the `services` that the function uses."""
     return "\n".join(f"services.{use}" for use in USES[function])
 
 
 def run_python(
     function: Function, *arguments: str, layer: Path = LAYER, stdin: str = "", more: Mapping[str, str] | None = None
 ) -> str:
-    """Standard output of a new Python process with the function's environment, and `more` variables.
+    """The standard output of a new Python process with the function's environment and `more` variables.
 
     Raises `RuntimeError` if it fails.
     """

@@ -1,5 +1,5 @@
-"""The console: the size of all that a browser loads, and how long an execution with many events is drawn in headless
-Chromium."""
+"""The console: the size of everything that a browser loads, and the time that headless Chromium takes to draw an
+execution with many events."""
 
 import statistics
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TIMES = 5
 
 
 def measure() -> tuple[int, float | None]:
-    """Bytes of the page and all its files, as sent; median milliseconds to draw the events, None: no Chromium."""
+    """Bytes of the page and all its files, as sent, and median milliseconds to draw the events (None: no Chromium)."""
     with running() as stack:
         size = sum(len(answer.body) for answer in served(stack.url).values())
         if not CHROMIUM:

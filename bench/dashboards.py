@@ -1,10 +1,10 @@
-"""`make dashboards`, first half: plays a large batch and saves the metrics that the local stack emits.
+"""`make dashboards`, first half: play a large batch and save the metrics that the local stack emits.
 
 Writes `.run/metrics.json` in some ten minutes; `bench.draw` draws both dashboards from it.
 
 Embedded metrics are read from the functions' log by CloudWatch's rules (https://docs.aws.amazon.com/AmazonCloudWatch/
 latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html), at simulated time. Of the metrics that AWS
-itself publishes there are those that one machine has too: invocations and errors of functions, and dead letters.
+itself publishes, those that exist on one machine are included: invocations and errors of functions, and dead letters.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SETTLING_MINUTES = 30
 
 
 def embedded(line: str, at: float, found: Series) -> None:
-    """Add the embedded metrics of one line of a log, as CloudWatch would extract them."""
+    """Add the embedded metrics of a log line, as CloudWatch would extract them."""
     if not line.startswith('{"_aws"'):
         return
     document = json.loads(line)
@@ -35,7 +35,7 @@ def embedded(line: str, at: float, found: Series) -> None:
 
 
 def record(rows: int) -> dict[str, Any]:
-    """Play the batch to its end; returns all data points, and the values of the dashboards' placeholders."""
+    """Play the batch to its end. Returns all data points, and the values of the dashboards' placeholders."""
     found: Series = defaultdict(list)
     with running(seed=SEED) as stack, stack.log.open() as log:
 

@@ -1,4 +1,4 @@
-"""`python -m bench.draw dashboards|limits|statistics`: pictures of the documentation. Needs only matplotlib and PyYAML.
+"""`python -m bench.draw dashboards|limits|statistics`: the documentation's pictures. Needs only matplotlib and PyYAML.
 
 dashboards   docs/dashboards/*.png: the widgets that the template declares, from the metrics that `bench.dashboards`
              recorded, with CloudWatch's statistics and metric math
@@ -28,7 +28,7 @@ STUDY = ROOT / "docs" / "statistics.json"
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum, "Maximum": max, "Minimum": min, "Average": fmean, "SampleCount": len,
 }  # fmt: skip
-"""Besides the percentiles: p50, p99, …"""
+"""CloudWatch's statistics other than percentiles (p50, p99, …)."""
 Series = dict[str, list[tuple[float, float]]]
 """`<namespace> <name> <dimension>=<value>…` → (seconds since 1970, value) of each data point."""
 
@@ -38,7 +38,7 @@ def series_of(namespace: str, name: str, dimensions: dict[str, str]) -> str:
 
 
 def widgets(logical_id: str, service: str) -> list[dict[str, Any]]:
-    """A dashboard's widgets as the template declares them, with the names of the local stack filled in."""
+    """A dashboard's widgets as declared in the template, with the local stack's names filled in."""
     resources = load(ROOT / "template.yaml")["Resources"]
 
     def named(found: re.Match[str]) -> str:
@@ -91,7 +91,7 @@ def lines_of(properties: dict[str, Any], series: Series) -> list[tuple[str, dict
 
 
 def calculated(expression: str, by_id: dict[str, dict[float, float]]) -> dict[float, float]:
-    """Metric math in periods in which every named metric has a value: `+ - * /`, numbers and ids.
+    """The result of metric math (`+ - * /`, numbers and ids) in the periods in which every named metric has a value.
 
     Raises `ValueError` for any other expression.
     """
@@ -167,7 +167,7 @@ def _draw_lines(axes: Any, properties: dict[str, Any], recorded: dict[str, Any],
 
 
 def limits_of(document: str) -> dict[str, float]:
-    """Limits by name, and the attempts a second at which each is reached, from the first table of a document."""
+    """The attempts a second at which each limit is reached, by its name, from the first table of a document."""
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in document.splitlines() if line[:1] == "|"]
     reached = cells[0].index("reached at, attempts/s")
     end = next((number for number, row in enumerate(cells) if len(row) != len(cells[0])), len(cells))
@@ -175,7 +175,7 @@ def limits_of(document: str) -> dict[str, float]:
 
 
 def draw_limits(axes: Any, limits: dict[str, float]) -> None:
-    """A bar for each limit, on a logarithmic scale: red below 100 attempts a second, orange below 1,000."""
+    """Draw a bar for each limit, on a logarithmic scale: red below 100 attempts a second, orange below 1,000."""
     colours = ["#c0392b" if rate < 100 else "#d68910" if rate < 1000 else "#2e86c1" for rate in limits.values()]
     bars = axes.barh(list(limits), list(limits.values()), color=colours)
     axes.bar_label(bars, labels=[f"{rate:,.0f}" for rate in limits.values()], padding=3)
@@ -193,7 +193,7 @@ def _gap(one: dict[str, Any]) -> str:
 
 
 def draw_rates(axes: Any, title: str, rates: Sequence[tuple[str, dict[str, Any], int]]) -> None:
-    """A bar for each (name, rate, number of cases), with its interval. Told apart by text, not by colour."""
+    """Draw a bar for each (name, rate, number of cases), with its interval. Text, not colour, distinguishes them."""
     for place, (_, one, cases) in enumerate(rates):
         low, high = one["interval"]
         axes.bar(place, one["rate"] * 100, color="#2e86c1")

@@ -1,7 +1,7 @@
 """DynamoDB's write and read request units, computed from the items by its published rules.
 
-moto's ConsumedCapacity does not depend on an item's size. So botocore's own events show each request of a function, and
-the images of the items it touches are taken from the emulated table before and after it.
+moto's ConsumedCapacity does not depend on an item's size. So each request of a function is observed through botocore's
+events, and the images of its items are read from the emulated table before and after it.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html (units)
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations (indexes)
@@ -24,14 +24,14 @@ Item = dict[str, dict[str, Any]]
 """An item in DynamoDB's JSON: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
 
 WRITE_BYTES = 1024
-"""One write unit for each started KB."""
+"""The size of a write unit: each started KB costs one."""
 READ_BYTES = 4096
-"""One read unit for each started 4 KB; half a unit if the read may be eventually consistent."""
+"""The size of a read unit: each started 4 KB costs one, or half a unit if the read may be eventually consistent."""
 READS = ("GetItem", "Query", "BatchGetItem")
 
 
 class UnknownCost(Exception):
-    """The units of this kind of request are not computed here."""
+    """The units of this kind of request cannot be computed."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Units:
 
 @dataclass(frozen=True)
 class Write:
-    """One item written, or not written because a condition failed.
+    """A write of an item, which may have failed because of its condition.
 
-    `units` of the table; `entries`: by name of the index, each entry that the write adds or removes.
+    `units`: of the table. `entries`: by name of the index, each entry that the write adds or removes.
     """
 
     key: Item
@@ -67,7 +67,7 @@ def write_units(item: Item | None) -> int:
 
 
 def read_units(items: Sequence[Item], request: dict[str, Any]) -> float:
-    """Of items that are read together."""
+    """The read units of items that are read together."""
     units = max(1, ceil(sum(map(size_of, items)) / READ_BYTES))
     return units if request.get("ConsistentRead") else units / 2
 
@@ -76,7 +76,7 @@ class Meter:
     """Computes the units of requests to one table, whose indexes project keys only.
 
     `images`: the table's items by key. `wanted()`: whether to meter the present request. `count(units, writes)` is
-    called in the thread that makes the request, after it. A request that is not known here ends the run.
+    called after a request, in the thread that made it. An unknown request ends the run.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Meter:
         self._count = count
 
     def attach(self) -> None:
-        """Meter the clients that are made from now on, starting with new ones for the functions."""
+        """Meter the clients that are created from now on, starting with new ones for the functions."""
         boto3.setup_default_session()
         assert boto3.DEFAULT_SESSION is not None
         boto3.DEFAULT_SESSION.events.register("before-call.dynamodb", self.before)
@@ -123,7 +123,7 @@ class Meter:
             return
         if error is None:
             writes = [self._write(key, old, self._item(key)) for key, old in before]
-        else:  # a failed condition costs the larger of the item there is and the one that was to replace it
+        else:  # a failed condition costs the larger of the existing item and its intended replacement
             ((key, old),) = before
             writes = [Write(key, max(write_units(old), write_units(request.get("Item"))))]
         entries = [entry for write in writes for _, entry in write.entries]
@@ -136,7 +136,7 @@ class Meter:
                 return [self._key_of(request["Item"])]
             case "UpdateItem" | "DeleteItem":
                 return [request["Key"]]
-            case "BatchExecuteStatement":  # an item that exists already is read and not written, and costs as much
+            case "BatchExecuteStatement":  # an item that already exists is read but not written, and costs as much
                 return [self._key_of(inserted(statement)[1]) for statement in request["Statements"]]
         if operation not in READS:
             raise UnknownCost(operation)
@@ -167,7 +167,7 @@ class Meter:
         match operation:
             case "GetItem":
                 return read_units([self._item(request["Key"]) or {}], request)
-            case "BatchGetItem":  # each item costs what it costs alone
+            case "BatchGetItem":  # each item costs as much as a single read
                 asked = request["RequestItems"][self._table]
                 return sum(read_units([self._item(key) or {}], asked) for key in asked["Keys"])
         for unknown in ("FilterExpression", "ProjectionExpression", "Select"):

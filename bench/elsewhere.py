@@ -1,7 +1,7 @@
-"""The same job on other services: what they charge for, counted step by step, and list price.
+"""The same job on other services: their chargeable steps, counted one by one, and their list price.
 
-Nothing runs here. The counts are those of a simple, well-made implementation, from what happened while Redial did the
-job. README.md describes the steps. Where an implementation has a choice, the cheaper one counts.
+Nothing runs here. The counts are those of a simple, well-made implementation, given what happened while Redial did the
+job. README.md describes the steps. If an implementation has a choice, the cheaper one counts.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MEMORY_MB = 512
 
 @dataclass(frozen=True)
 class Job:
-    """`deliveries`: moments at which events went out."""
+    """The events of a job. `deliveries`: how many times events were sent, however many were sent together."""
 
     calls: int
     attempts: int
@@ -26,7 +26,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a whole job. `steps`: what the service charges for, counted by kind."""
+    """The cost of a whole job. `steps`: the chargeable steps by kind."""
 
     steps: Mapping[str, int]
     aws_requests: int
@@ -40,12 +40,12 @@ class Cost:
 
 
 def step_functions(job: Job, cpu_seconds: float) -> Cost:
-    """Step Functions Standard, in state transitions. `cpu_seconds`: processor time of one bare invocation."""
+    """The cost on Step Functions Standard, in state transitions. `cpu_seconds`: processor time of a bare invocation."""
     steps = {
         "task: a function places the call, and the task waits for its token": job.attempts,
         "choice: by the outcome": job.attempts,
         "wait until the retry": job.retries,
-        "task: a function posts the events of one moment": job.deliveries,
+        "task: a function posts simultaneous events": job.deliveries,
     }
     dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_TRANSITIONS / 1e6
     aws_requests = job.calls + job.callbacks  # what starts a workflow, or sends a token back
@@ -55,13 +55,13 @@ def step_functions(job: Job, cpu_seconds: float) -> Cost:
 
 
 def durable_functions(job: Job, cpu_seconds: float) -> Cost:
-    """Lambda durable functions, in durable operations. The function runs again after each wait and each callback."""
+    """The cost on Lambda durable functions, in operations. A function runs again after each wait and each callback."""
     steps = {
         "start of the execution": job.calls,
         "step: places the call": job.attempts,
         "callback: a report of the carrier, or its time-out": job.callbacks,
         "wait until the retry": job.retries,
-        "step: posts the events of one moment": job.deliveries,
+        "step: posts simultaneous events": job.deliveries,
     }
     operations = sum(steps.values())
     dollars = operations * prices.DOLLARS_PER_MILLION_DURABLE_OPERATIONS / 1e6
@@ -73,18 +73,18 @@ def durable_functions(job: Job, cpu_seconds: float) -> Cost:
 
 
 def temporal_cloud(job: Job, cpu_seconds: float) -> Cost:
-    """Temporal Cloud, in actions. Workers place the calls and post the events, so no function waits for those."""
+    """The cost on Temporal Cloud, in actions. Workers place calls and post events, so no function waits for them."""
     steps = {
         "workflow started": job.calls,
         "activity: places the call": job.attempts,
         "timer: for a missing callback": job.attempts,
         "timer: until the retry": job.retries,
-        "activity: posts the events of one moment": job.deliveries,
+        "activity: posts simultaneous events": job.deliveries,
         "signal: a report of the carrier": job.callbacks,
     }
     dollars = sum(steps.values()) * prices.DOLLARS_PER_MILLION_ACTIONS / 1e6 * (1 + prices.DEVELOPER_PLAN)
     invocations = job.calls + job.callbacks
-    # Each makes a request to Temporal Cloud, taken to be as quick as one to AWS.
+    # Each makes a request to Temporal Cloud, assumed to be as quick as a request to AWS.
     seconds = prices.lambda_seconds(MEMORY_MB, cpu_seconds * invocations, invocations, 0, 0)
     return _cost(job, steps, 0, invocations, dollars, seconds)
 
@@ -99,7 +99,7 @@ SERVICES = {
 def _cost(
     job: Job, steps: Mapping[str, int], aws_requests: int, invocations: int, dollars: float, lambda_seconds: float
 ) -> Cost:
-    """Adds the HTTP API and the run time of functions, which all need."""
+    """The cost, with the HTTP API and the run time of functions, which all services need."""
     http_api_requests = job.calls + job.callbacks
     beside = (
         http_api_requests * prices.DOLLARS_PER_MILLION_HTTP_API_REQUESTS

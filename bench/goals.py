@@ -1,4 +1,4 @@
-"""A goal for a cost, a size or a speed: what was measured, and the reason where it is missed."""
+"""A goal for a cost, a size or a speed, with its measurement, and the reason if it is missed."""
 
 from dataclasses import dataclass
 

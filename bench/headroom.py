@@ -1,8 +1,8 @@
-"""Use of quotas and limits by one stack at 10, 100 and 1,000 attempts a second, and the one that it reaches first; and
-what 1 to 100,000 attempts a second take, in cells: stacks, each with customers of its own.
+"""One stack's use of quotas and limits at 10, 100 and 1,000 attempts a second, and the limit that it reaches first; and
+the needs of 1 to 100,000 attempts a second in cells, which are stacks with their own customers.
 
-Computed from what one attempt of a played batch took, its keys included: use grows with the rate. The sweeper's time is
-left out; it is the same at any rate.
+Computed from an attempt of a played batch, including its keys: use grows with the rate. The sweeper's time is left out,
+since it is the same at any rate.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,15 +16,15 @@ from redial.wire.stored_execution import DUE_SHARDS, LISTING_SHARDS
 RATES = (10, 100, 1000)
 STEPS = (1, 10, 100, 1_000, 10_000, 100_000)
 CELL_RATE = 1_000
-"""Attempts a second of a full cell. A stack's highest `CallbacksPerSecond` takes more than half as many again."""
+"""Attempts a second of a full cell. A stack's highest `CallbacksPerSecond` allows more than half as many again."""
 CONCURRENCY_RESERVE = 3
-"""Times the mean concurrency: retries bunch at full minutes, and endpoints are slower than assumed."""
+"""A factor of the mean concurrency: retries bunch at full minutes, and endpoints are slower than assumed."""
 MINUTE_SECONDS = 60
 """EventBridge Scheduler fires within the minute of a schedule's time."""
 
 LAMBDA_CONCURRENCY = 1_000  # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 CREATE_SCHEDULE_PER_SECOND = 5_000
-"""In the large Regions, 250 elsewhere. https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html"""
+"""In large Regions; 250 elsewhere. https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html"""
 SCHEDULES_FIRED_PER_SECOND = 1_000  # the same page
 CALLBACKS_PER_SECOND = 200
 """The default of the template's `CallbacksPerSecond`. An account has 10,000 for all routes and APIs.
@@ -33,7 +33,7 @@ DIALS_AT_ONCE = DELIVERIES_AT_ONCE = 50
 """The defaults of the template, at most 1,000 each: a mapping's MaximumConcurrency.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
 NEW_TABLE_WRITES, NEW_TABLE_READS = 4_000, 12_000
-"""Units a second of a new table on demand; twice its highest so far within 30 minutes.
+"""Units a second of a new on-demand table; it may double its peak within 30 minutes.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html"""
 TABLE_WRITES = 40_000  # of a table on demand; the same page
 CARRIER_CALLS_PER_SECOND = 1
@@ -42,7 +42,7 @@ CARRIER_CALLS_PER_SECOND = 1
 
 @dataclass(frozen=True)
 class Limit:
-    """`per_attempt`: units a second that it takes at one attempt a second."""
+    """A limit, in units a second. `per_attempt`: its use at one attempt a second."""
 
     name: str
     most: float
@@ -51,7 +51,7 @@ class Limit:
 
     @property
     def reached_at(self) -> float:
-        """Attempts a second that exhaust it."""
+        """The attempts a second at which the limit is reached."""
         return self.most / self.per_attempt
 
     def used(self, rate: float) -> str:
@@ -60,7 +60,7 @@ class Limit:
 
 
 def limits(played: Campaign, lambda_seconds: dict[str, float]) -> list[Limit]:
-    """Every limit that attempts use, in the order in which they are reached. `lambda_seconds` by function, in all."""
+    """Every limit that attempts use, in the order in which they are reached. `lambda_seconds`: totals by function."""
     counts, keys = played.counts, played.keys()
     attempts, units = counts.attempts, counts.units
     due = keys["due", batch.INDEX_PARTITION].total() / DUE_SHARDS
@@ -93,7 +93,7 @@ def limits(played: Campaign, lambda_seconds: dict[str, float]) -> list[Limit]:
 
 
 def steps(played: Campaign, running: float, dollars: float) -> dict[str, Callable[[float], float]]:
-    """What a rate of attempts a second takes. `running`: functions at once, at one attempt a second."""
+    """The needs of a rate of attempts a second. `running`: concurrent functions at one attempt a second."""
     counts, attempts = played.counts, played.counts.attempts
 
     def of_cell(total: float) -> Callable[[float], float]:
@@ -126,7 +126,7 @@ def _three_digits(value: float) -> str:
 
 
 def report(played: Campaign, lambda_seconds: dict[str, float], dollars: float) -> Iterator[str]:
-    """`lambda_seconds` by function, in all; `dollars` of an attempt."""
+    """Yield the report. `lambda_seconds`: totals by function. `dollars`: of an attempt."""
     counts, attempts = played.counts, played.counts.attempts
     seconds_of = {name: seconds for name, seconds in sorted(lambda_seconds.items()) if name != "sweep"}
     yield "## What one stack takes"

@@ -1,8 +1,8 @@
-"""`python -m bench.ingest`: a batch's file of a million rows read and stored, measured. Prints Markdown.
+"""`python -m bench.ingest`: measure how a batch's file of a million rows is read and stored. Prints Markdown.
 
-README.md describes the measurement and the baseline. The function under test runs in a process of its own and sends its
+README.md describes the measurement and the baseline. The function under test runs in its own process and sends its
 requests to `Sink` in this one; moto would need gigabytes and hours for a million items. TLS and DynamoDB's own time are
-left out on both sides: they would make the ratio better. The ratio of processor time does not contain the sink.
+left out on both sides: they would improve the ratio. The ratio of processor time does not include the sink.
 """
 
 import argparse
@@ -33,10 +33,10 @@ from redial.wire import stored_batch
 
 ROWS = 1_000_000
 SEED = 20260126
-"""Of the file's content."""
+"""The seed of the file's content."""
 MOST_MEMORY_MB = 256
 MOST_TIMES_BASELINE = 2.5
-"""Of its processor time."""
+"""The goal for processor time, as a multiple of the baseline's."""
 LEAST_ROWS_A_SECOND = 8_000
 MB = 2**20
 
@@ -59,7 +59,7 @@ INSERTS = "DynamoDB BatchExecuteStatement"
 
 
 def write_contacts(path: Path, rows: int, chance: random.Random) -> int:
-    """A file in which one row in a hundred is bad or a duplicate; returns the number of contacts."""
+    """Write a file in which one row in a hundred is bad or a duplicate. Returns the number of contacts."""
     contacts = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("contact_number,first_name,appointment,note\r\n")
@@ -80,7 +80,7 @@ def write_contacts(path: Path, rows: int, chance: random.Random) -> int:
 
 
 def _number(index: int) -> str:
-    """One of ten million different numbers, unsorted like those of real files."""
+    """One of ten million different numbers, in no order, as in real files."""
     return f"+1{2_125_550_000 + index * 7_368_787 % 10_000_019}"
 
 
@@ -90,9 +90,8 @@ def _number(index: int) -> str:
 class Sink(ThreadingHTTPServer):
     """The parts of DynamoDB, S3, SQS and Lambda that reading a batch's file needs; any other request is answered 400.
 
-    It contains only the batch, whose `file` is to be read. DynamoDB waits `wait` seconds before each answer.
-    `contacts`: keys of items inserted by PartiQL. `requests` counts requests by name; `inserts` is the last full
-    request of inserts.
+    It contains only the batch, with the `file` to read. DynamoDB waits `wait` seconds before each answer. `contacts`:
+    keys of items inserted by PartiQL. `requests`: their number by name. `inserts`: the last full request of inserts.
     """
 
     daemon_threads = True
@@ -126,7 +125,7 @@ class Sink(ThreadingHTTPServer):
             self.server_close()
 
     def answer(self, name: str, body: bytes) -> bytes | None:
-        """The answer's body; None: the request is not known."""
+        """The answer's body. None if the request is unknown."""
         with self._lock:
             self.requests[name] += 1
             match name:
@@ -172,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name.startswith("DynamoDB"):
             time.sleep(self.server.wait)
         status, content = (400, b"{}") if answer is None else (200, answer)
-        # Head and body in one write: two would wait for each other's acknowledgement.
+        # Head and body in one write: the second of two would wait for the first one's acknowledgement.
         self.wfile.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
 
     do_GET = do_PUT = do_POST  # noqa: N815
@@ -185,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Took(NamedTuple):
-    """Seconds by the clock and of the processor; peak memory of the process in bytes."""
+    """Clock and processor time in seconds, and the process's peak memory in bytes."""
 
     seconds: float = 0.0
     processor_seconds: float = 0.0
@@ -197,7 +196,7 @@ class Took(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """`requests` of the ingest, by name."""
+    """The measurements. `requests`: the ingest's, by name."""
 
     ingest: Took
     read: Took
@@ -206,9 +205,9 @@ class Measured(NamedTuple):
 
 
 def measure(file: Path, contacts: int, wait: float, writers: int) -> Measured:
-    """Have the function read the file, in as many invocations as that takes; then measure the baseline.
+    """Run the function on the file, in as many invocations as needed, then the baseline.
 
-    Raises `RuntimeError` if a process fails, or stores other than the file's contacts.
+    Raises `RuntimeError` if a process fails, or does not store exactly the file's contacts.
     """
     functions = Template(ROOT / "template.yaml").functions({})
     (function,) = (one for one in functions if one.module == "functions.batch.handler")
@@ -216,7 +215,7 @@ def measure(file: Path, contacts: int, wait: float, writers: int) -> Measured:
     settings |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
 
     def run(sink: Sink, call: str) -> list[Took]:
-        """What a new process prints among its log."""
+        """The measurements that a new process prints in its log."""
         source = f"from bench import ingest_runs; ingest_runs.{call}"
         output = run_python(function, "-c", source, more={**settings, "AWS_ENDPOINT_URL": sink.url})
         return [Took(*json.loads(line)) for line in output.splitlines() if line.startswith("[")]
@@ -266,7 +265,7 @@ def report(rows: int, found: Measured) -> Iterator[str]:
 
 
 def main() -> int:
-    """0 if every target is met."""
+    """Run the measurement. Returns 0 if every target is met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--wait", type=float, default=0.0, help="milliseconds that DynamoDB waits before each answer")

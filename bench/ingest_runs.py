@@ -1,4 +1,4 @@
-"""What `bench.ingest` measures, each in a process of its own, whose memory counts: imports only what that needs."""
+"""The runs that `bench.ingest` measures, each in its own process. Memory counts, so imports are kept to a minimum."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def _print_what_it_takes(work: Callable[[], object]) -> None:
 
 
 def run_function(after: float, timeout_seconds: float, writers: int) -> None:
-    """One invocation of the batch function, so many seconds after the first one began."""
+    """Run the batch function once, `after` seconds after its first invocation began."""
     from functions.batch.handler import handler
     from redial.runtime import system
     from redial.usecases import run_batch
@@ -56,9 +56,9 @@ def run_function(after: float, timeout_seconds: float, writers: int) -> None:
 
 
 def run_baseline(contacts: str, statements: str, at: int, requests: int) -> None:
-    """`csv.reader` over the file `contacts`; then that many requests with the statements in the file `statements`.
+    """Run `csv.reader` over the file `contacts`, then send `requests` requests with the statements in `statements`.
 
-    `at`: which of a statement's parameters is its key, which differs each time.
+    `at`: the position of a statement's key among its parameters; each key is different.
     """
     config = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
     client = boto3.client("dynamodb", config=config)

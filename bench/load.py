@@ -1,4 +1,4 @@
-"""`python -m bench.load`: requests calls at a steady rate from the local stack, and checks the results.
+"""`python -m bench.load`: request calls at a steady rate from the local stack, and check the results.
 
     this process                                      another
     the stack: API, functions, AWS, carrier, inbox    ◄──HTTP──  requests calls by the clock
@@ -30,24 +30,24 @@ from local.stack import INBOX_NAME
 SCALING = ROOT / "docs" / "scaling.md"
 RATE, SECONDS = 50, 60
 LINES = 1000
-"""The agent's limit: the highest there is."""
+"""The agent's limit, the highest possible."""
 SENDERS = 64
-"""Requests in flight at most. Those that are due meanwhile wait, and their latency counts."""
+"""The maximum of requests in flight. Requests that are due meanwhile wait, and their latency counts."""
 ANSWER_SECONDS = 600
 FIRST_NUMBER = 12_125_550_000
 STEP_MINUTES = 5
 MOST_STEPS = 60
-"""Steps of the clock within which every call must be final."""
+"""The maximum of clock steps within which every call must be final."""
 
 
 # ---- the other process -----------------------------------------------------------------------------------------------
 
 
 def send(host: str, key: str, agent_id: str, rate: float, seconds: float) -> None:
-    """Send `rate` × `seconds` requests, each to another number, when they are due or as soon after as possible.
+    """Send `rate` × `seconds` requests, each for a different number, when they are due or as soon after as possible.
 
-    Prints a list in JSON: of each, the seconds from when it was due to its answer, the status (or the error's name),
-    and the id of the execution.
+    Prints a list in JSON, with three values for each request: the seconds from its due time to its answer, the status
+    (or the error's name), and the id of the execution.
     """
     here, start = threading.local(), time.monotonic() + 0.2
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -78,8 +78,8 @@ def send(host: str, key: str, agent_id: str, rate: float, seconds: float) -> Non
 
 @dataclass
 class Load:
-    """Results. `latencies` in seconds from when a request was due. `waits`: simulated seconds from acceptance to the
-    dial, of the first calls, for which lines are free. `dialled` and `webhooks` until the last answer."""
+    """Results. `latencies`: seconds from a request's due time. `waits`: simulated seconds from acceptance to the dial,
+    of the first calls, which have free lines. `dialled`, `webhooks`: their numbers until the last answer."""
 
     latencies: list[float]
     statuses: Counter[str]
@@ -90,7 +90,7 @@ class Load:
 
 
 def load_of(rate: float, seconds: float) -> Load:
-    """Raises `CalledProcessError` if the other process fails."""
+    """Run the load, and return the results. Raises `CalledProcessError` if the other process fails."""
     with running(speed=1.0) as stack:
         stack.aws.by_botocore = False
         agent_id = stack.create_agent(max_concurrent_calls=LINES)

@@ -1,4 +1,4 @@
-"""Sizes of what is deployed: the layer, built as `sam build` builds it, and each function, zipped as for a release."""
+"""Sizes of the deployed files: the layer, built as by `sam build`, and each function, zipped as for a release."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Package:
 
 @contextmanager
 def built_layer(**settings: str) -> Iterator[Path]:
-    """The layer as it is deployed, in a temporary folder. `settings` are variables of its Makefile.
+    """The layer as deployed, in a temporary folder. `settings`: variables of its Makefile.
 
     Raises `RuntimeError` if it cannot be built.
     """

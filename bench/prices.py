@@ -1,7 +1,7 @@
-"""List prices, and assumptions about waiting; every figure in dollars that `bench` prints comes from here.
+"""List prices, and assumptions about waiting. Every figure in dollars that `bench` prints is based on them.
 
-us-east-1, beyond all free allowances. The prices were gathered on `PRICES_AS_OF`, from pages that quote AWS's own; the
-addresses say where they are published.
+Prices are those of us-east-1, beyond all free allowances. They were gathered on `PRICES_AS_OF`, from pages that quote
+AWS's prices; the URLs show where AWS publishes them.
 """
 
 PRICES_AS_OF = "2026-11-25"
@@ -13,28 +13,28 @@ DOLLARS_PER_MILLION_LAMBDA_REQUESTS = 0.20  # https://aws.amazon.com/lambda/pric
 DOLLARS_PER_GB_SECOND = 0.0000133334  # the same, on arm64
 DOLLARS_PER_MILLION_SCHEDULES = 1.00  # https://aws.amazon.com/eventbridge/pricing/, Scheduler, for each that fires
 DOLLARS_PER_MILLION_SQS_REQUESTS = 0.40
-"""Of standard queues; each started 64 KB of a message is one. https://aws.amazon.com/sqs/pricing/, as quoted on
-2026-06-13 by https://www.factualminds.com/blog/amazon-sqs-pricing-64kb-rule-fifo-vs-standard/"""
+"""For standard queues. Each started 64 KB of a message is one request. https://aws.amazon.com/sqs/pricing/, as quoted
+on 2026-06-13 by https://www.factualminds.com/blog/amazon-sqs-pricing-64kb-rule-fifo-vs-standard/"""
 SQS_REQUESTS_PER_MESSAGE = 3
-"""Sent, received, deleted: a mapping hands over one message at a time, and none is larger than 64 KB."""
+"""Send, receive and delete: a mapping passes one message at a time, and none is larger than 64 KB."""
 POLLERS = 5
-"""Of a mapping with MaximumConcurrency, however little there is to do: one without it is left two.
+"""Pollers of an idle mapping with MaximumConcurrency. A mapping without it keeps two.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
 LONG_POLL_SECONDS = 20
-"""Assumed: how long a poller waits at a queue that stays empty, the longest that SQS allows."""
-DOLLARS_PER_LOG_GB = 0.50  # https://aws.amazon.com/cloudwatch/pricing/, logs taken in
+"""Assumed: how long a poller waits at a queue that stays empty, which is SQS's maximum."""
+DOLLARS_PER_LOG_GB = 0.50  # https://aws.amazon.com/cloudwatch/pricing/, ingested logs
 DOLLARS_PER_MILLION_SECRET_READS = 5.00  # https://aws.amazon.com/secrets-manager/pricing/, $0.05 for 10,000
 
 DOLLARS_PER_MILLION_TRANSITIONS = 25.0
-"""Of Step Functions Standard: $0.025 for 1,000. https://aws.amazon.com/step-functions/pricing/"""
+"""For Step Functions Standard: $0.025 for 1,000. https://aws.amazon.com/step-functions/pricing/"""
 
 DOLLARS_PER_MILLION_DURABLE_OPERATIONS = 8.0
-"""Of Lambda durable functions, from the example of https://aws.amazon.com/lambda/pricing/. Data written and retained
-are charged as well; no source for these prices was found, so they are left out."""
+"""For Lambda durable functions, from the example in https://aws.amazon.com/lambda/pricing/. Data written and retained
+is charged as well, but left out: no source for these prices was found."""
 
 DOLLARS_PER_MILLION_ACTIONS = 50.0
-"""Of Temporal Cloud, the first 5 million of a month; on the Developer plan any number. On the others it falls by steps
-to $25 for what is above 100 million. https://docs.temporal.io/cloud/pricing (the documentation's commit 0217b71)"""
+"""For Temporal Cloud, the first 5 million in a month, or any number on the Developer plan. On other plans the price
+falls in steps to $25 above 100 million. https://docs.temporal.io/cloud/pricing (the documentation's commit 0217b71)"""
 DEVELOPER_PLAN = 0.10
 """The surcharge of Temporal Cloud's smallest plan: a tenth, and no base fee."""
 
@@ -45,14 +45,14 @@ MS_PER_CARRIER_REQUEST = 150.0
 MS_PER_WEBHOOK = 100.0
 """Assumed: a new TLS connection to the customer's endpoint, and its answer to an event."""
 MB_OF_A_PROCESSOR = 1769
-"""Lambda gives a function a share of a processor by its memory, a whole one at this many MB.
+"""Lambda gives a function a share of a processor in proportion to its memory, and a whole one at this many MB.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
 
 def lambda_seconds(memory_mb: int, cpu_seconds: float, aws_requests: int, carrier: int, webhooks: int) -> float:
     """Billed seconds of all invocations of a function: processor time, scaled by its memory, and waiting.
 
-    The processor's time is this machine's, for want of Lambda's.
+    The processor time is this machine's, since Lambda's is unknown.
     """
     stretch = max(1.0, MB_OF_A_PROCESSOR / memory_mb)
     waiting = aws_requests * MS_PER_AWS_REQUEST + carrier * MS_PER_CARRIER_REQUEST + webhooks * MS_PER_WEBHOOK
@@ -60,7 +60,7 @@ def lambda_seconds(memory_mb: int, cpu_seconds: float, aws_requests: int, carrie
 
 
 def dollars_of_empty_queues(queues: int, seconds: float) -> float:
-    """What Lambda's pollers ask of queues that stay empty for so long."""
+    """Dollars for the requests of Lambda's pollers to queues that stay empty for `seconds`."""
     return queues * POLLERS * seconds / LONG_POLL_SECONDS * DOLLARS_PER_MILLION_SQS_REQUESTS / 1e6
 
 

@@ -1,17 +1,17 @@
-"""Runs one function's recorded events again and again in this process, and measures the processor time of each.
+"""Run one function's recorded events repeatedly in this process, and measure the processor time of each.
 
     python -m bench.replay redial <times>     the function itself
     python -m bench.replay bare <times>       a handler that only repeats its requests
 
 The recording comes from standard input, the results go to standard output.
-Nothing leaves the process. At botocore's before-send event every AWS request gets its recorded answer; a connection to
-the carrier or a webhook is a pair of sockets whose other end already holds the answer. boto3 and urllib3 run whole, for
+Nothing leaves the process. At botocore's before-send event every AWS request gets its recorded answer. A connection to
+the carrier or a webhook is a pair of sockets whose other end already has the answer. boto3 and urllib3 run in full, for
 both handlers.
 
-The function's clock stands at the instant of the recording. The requests that are repeated are those of an event's
-third run, when the function's caches are filled; they are saved with the results for the bare handler.
+The function's clock stays at the time of the recording. The bare handler repeats the requests of an event's third run,
+when the function's caches are filled; they are saved with the results.
 
-`redial` is imported only where the function itself runs.
+`redial` is imported only in the function's own runs.
 """
 
 import ast
@@ -47,7 +47,7 @@ _FIXED_ID = str(uuid.UUID(int=1, version=4))
 
 
 class _Body(io.BytesIO):
-    """An answer's body as botocore reads it."""
+    """An answer's body in the form that botocore reads."""
 
     def stream(self, **_: Any) -> Any:
         content = self.read()
@@ -57,7 +57,7 @@ class _Body(io.BytesIO):
 
 
 class Answers:
-    """The answers during one event: to reads by their content, to everything else in the recorded order."""
+    """The answers during one event. Reads are matched by content, all other requests by the recorded order."""
 
     def __init__(self, recorded: dict[str, Any]) -> None:
         self._left: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -85,7 +85,7 @@ class Answers:
         return AWSResponse(request.url, status, headers, _Body(content))
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A new connection for urllib3; looks up the host like urllib3."""
+        """A new connection for urllib3. Resolves the host like urllib3."""
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         ours, theirs = socket.socketpair()
         theirs.sendall(self._http[len(self.connections)])
@@ -107,7 +107,7 @@ def _parsed(connection: socket.socket) -> dict[str, Any]:
 
 
 Step = Callable[[int], None]
-"""Handles the recorded event of that number."""
+"""Handles the recorded event with that number."""
 
 
 def _redial(recording: dict[str, Any]) -> Step:
@@ -136,7 +136,7 @@ def _redial(recording: dict[str, Any]) -> Step:
 
 
 def _bare(recording: dict[str, Any]) -> Step:
-    """A handler that only makes the same requests."""
+    """A handler that only repeats the requests."""
     pool = urllib3.PoolManager()
     config = Config(retries={"mode": "standard", "total_max_attempts": 4})
     clients: dict[str, Any] = {}

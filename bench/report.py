@@ -40,7 +40,7 @@ def paragraph(text: str) -> str:
 
 
 def put(document: Path, name: str, blocks: Iterable[str]) -> None:
-    """Replace what is between `<!-- name -->` and `<!-- /name -->`. Raises `ValueError` without these marks."""
+    """Replace the text between `<!-- name -->` and `<!-- /name -->`. Raises `ValueError` if a mark is missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found, rest = document.read_text().partition(begin)
     _, closed, after = rest.partition(end)

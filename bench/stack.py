@@ -25,7 +25,7 @@ from tests.support.forms import CONTENT_TYPE, multipart
 NOON = datetime(2026, 1, 26, 12, 0, tzinfo=UTC)
 SEED = 20260126
 USER_DATA = {"note": "x" * 188}
-"""200 bytes of JSON."""
+"""User data of 200 bytes of JSON."""
 RETRIES = {"enabled": True, "max_retries": 3, "retry_on_statuses": ["no-answer", "busy", "failed"]}
 BATCH_RETRIES = {**RETRIES, "retry_intervals_minutes": [10, 20, 30], "retry_on_voicemail": True}
 START = timedelta(minutes=2)
@@ -36,7 +36,7 @@ _CALLBACK = re.compile(r"/([0-9a-f]{8}-[0-9a-f-]{27})/([0-9]+)")
 
 
 class Stack(LocalStack):
-    """A stack whose clock starts at `NOON`. `around` may wrap a function's handler; functions write to `log`."""
+    """A stack whose clock starts at `NOON`. `around` may wrap a function's handler. Functions write to `log`."""
 
     def __init__(self, log: Path, **options: Any) -> None:
         super().__init__(start_at=NOON, log=log, **options)
@@ -48,7 +48,7 @@ class Stack(LocalStack):
         return self.around(function, super().load(function))
 
     def start_batch(self, agent_id: str, rows: int, retries: Any = BATCH_RETRIES, **more: str) -> str:
-        """Upload a batch of `rows` contacts, with `more` fields, and have it start as soon as the API allows.
+        """Upload a batch of `rows` contacts, with `more` fields, and start it as soon as the API allows.
 
         Returns the batch's id.
         """
@@ -65,7 +65,7 @@ class Stack(LocalStack):
     def play(self, batch_id: str) -> float:
         """Advance the clock until the batch is completed, and then until its last events are delivered.
 
-        Returns the simulated hours until it completed. Raises `RuntimeError` after `LONGEST_HOURS`.
+        Returns the simulated hours until its completion. Raises `RuntimeError` after `LONGEST_HOURS`.
         """
         batches = DynamoBatches(self.aws.client("dynamodb"), self.environment["TABLE_NAME"])
         start, began = self.clock.now(), time.monotonic()
@@ -106,7 +106,7 @@ def number(row: int) -> str:
 
 @dataclass
 class Checked:
-    """Figures of a finished run, and `faults`: violated expectations. `repeated`: webhooks that were sent again."""
+    """Figures of a finished run. `faults`: failed expectations. `repeated`: webhooks that were sent again."""
 
     attempts: int = 0
     webhooks: int = 0
@@ -126,9 +126,9 @@ class Checked:
 
 
 def check(executions: Sequence[Any], calls: Sequence[Call], deliveries: Sequence[Delivery]) -> Checked:
-    """Every execution is final, its events came in order, and the carrier's calls are exactly its attempts.
+    """Check that every execution is final, its events came in order, and the carrier's calls are exactly its attempts.
 
-    `executions` as the API shows them.
+    `executions`: as shown by the API.
     """
     attempts = [(one["id"], str(nth)) for one in executions for nth in range(1, len(one["attempts"]) + 1)]
     found = Checked(len(attempts), statuses=Counter(one["status"] for one in executions))
@@ -155,8 +155,8 @@ def check(executions: Sequence[Any], calls: Sequence[Call], deliveries: Sequence
 
 
 def examine(stack: Stack, executions: Sequence[Any], lines: int, before: int = 0) -> Checked:
-    """`check`, and: never more live calls than lines, no failure, no dead letter. `before`: calls of other executions
-    that were there before."""
+    """`check`, and check that there were never more live calls than lines, no failure and no dead letter. `before`:
+    the number of earlier calls, of other executions."""
     found = check(executions, stack.carrier.calls.all()[before:], stack.inbox.received(INBOX_NAME))
     live, found.max_live = stack.carrier.calls.live()
     found.expect(live == 0, f"{live} calls are live")

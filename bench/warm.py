@@ -1,7 +1,7 @@
 """Processor time of one event in a warm function, as a ratio to a bare handler that makes the same requests.
 
-Events are recorded on the local stack together with every answer, and replayed in processes of their own, by turns with
-the bare handler (`bench.replay`).
+Events are recorded on the local stack with every answer, and replayed in separate processes, in turn with the bare
+handler (`bench.replay`).
 """
 
 import json
@@ -23,15 +23,15 @@ from redial.adapters.http import Http
 
 TURNS = 3
 TIMES = 40
-"""How often the process of one turn handles each event."""
+"""How often a process handles each event in one turn."""
 MOST_EVENTS = 8
-"""The first events of a function are recorded."""
+"""The number of a function's first events to record."""
 CONTACTS = 20
 
 
 @dataclass(frozen=True)
 class Warm(Compared):
-    """The mean over `events` of each one's median. `requests` of an event on average."""
+    """The mean of the medians of all `events`. `requests`: the average of an event."""
 
     events: int
     requests: float
@@ -40,7 +40,7 @@ class Warm(Compared):
 class Recorder(Bench):
     """Records the first events of each function, with every answer to the function's requests.
 
-    The function's caches are empty for each, so that no read is missing that it may make when the event is replayed.
+    The function's caches are empty for each event, so that every read of a replay has a recorded answer.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -90,7 +90,7 @@ class Recorder(Bench):
 
 
 def record() -> tuple[dict[str, list[dict[str, Any]]], list[Function]]:
-    """Events of every function, and the functions: an answered call, an unanswered call, then a small batch."""
+    """Record an answered call, an unanswered call and a small batch. Returns events by function, and the functions."""
     say("recording events of every function")
     with counting(Recorder) as recorder:
         stack, send = recorder.stack, Http.send
@@ -114,7 +114,7 @@ def record() -> tuple[dict[str, list[dict[str, Any]]], list[Function]]:
 
 
 def measure() -> list[Warm]:
-    """Every function, in `TURNS` turns with its bare handler. Raises `RuntimeError` if their requests differ."""
+    """Measure every function in `TURNS` turns with its bare handler. Raises `RuntimeError` if their requests differ."""
     events, functions = record()
     found = []
     for function in functions:
@@ -140,12 +140,12 @@ def _measured(function: Function, recording: dict[str, Any]) -> Warm:
 
 
 def _sent(requests: dict[str, Any]) -> list[Any]:
-    """The requests of an event. (Headers of HTTP differ in their order.)"""
+    """The requests of an event, without HTTP headers, whose order differs."""
     return [*requests["aws"], *((one["url"], one["body"]) for one in requests["http"])]
 
 
 def _mean_of_medians(turns: Sequence[Sequence[Sequence[float]]]) -> float:
-    """`turns`: in each, of each event, the seconds of each run."""
+    """The mean of the events' medians, in seconds. `turns`: for each turn and event, the seconds of each run."""
     return fmean(median(chain(*of_event)) for of_event in zip(*turns, strict=True))
 
 

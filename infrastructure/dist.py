@@ -1,7 +1,7 @@
-"""`make dist`: a release, in a folder that is copied into an S3 bucket. docs/install.md deploys it.
+"""`make dist`: build a release, a folder to be copied into an S3 bucket. docs/install.md deploys it.
 
     redial.json                 the stack in one file of plain CloudFormation: no macro, no nested stack
-    redial-sam.json             the same as template.yaml has it, for SAM: with macros, and monitoring as a nested stack
+    redial-sam.json             the stack as in template.yaml, for SAM: with macros, and monitoring as a nested stack
     monitoring-<digest>.json    that nested stack
     layer-<digest>.zip          the layer, with bytecode
     <function>-<digest>.zip     each function
@@ -11,8 +11,8 @@
     redial_client-….whl         the command and the Python client
     SHA256SUMS                  checksums of all other files
 
-The templates find the files by the parameter CodeBucket, under the prefix `PREFIX`. A digest in a name changes with the
-content, so an update publishes new versions. The same sources give the same bytes.
+The templates find the files through the parameter CodeBucket, under the prefix `PREFIX`. A digest in a name changes
+with the content, so an update publishes new versions. The same sources give the same bytes.
 """
 
 import copy
@@ -35,7 +35,7 @@ from local.cloudformation import load, read
 from redial import __version__
 
 PREFIX = f"redial/{__version__}"
-"""Where the bucket has the files."""
+"""The prefix of the files in the bucket."""
 PLAIN, SAM, CHECKSUMS = "redial.json", "redial-sam.json", "SHA256SUMS"
 SBOM, CLIENT_SBOM = "sbom.cdx.json", "redial.pyz.cdx.json"
 TEMPLATE = ROOT / "template.yaml"
@@ -51,7 +51,7 @@ _CODE_BUCKET = {
     "Description": f"The bucket, in this region, that has the release's files under {PREFIX}/.",
 }
 _TIME = (1980, 1, 1, 0, 0, 0)
-"""The first that a zip can have. With the real ones each build would be another file."""
+"""The earliest time that a zip can have. With real times each build would give a different file."""
 _BUILD_SECONDS = 300
 
 
@@ -129,7 +129,7 @@ def _with_code(document: dict[str, Any], code: dict[str, str]) -> dict[str, Any]
 
 
 def _nest(document: dict[str, Any], folder: Path) -> None:
-    """Write the template's nested stacks into the folder, and let it refer to them by URLs, in its own region."""
+    """Write the template's nested stacks into the folder, and make the template refer to them by URLs in its region."""
     for resource in document["Resources"].values():
         if isinstance(resource, dict) and resource["Type"] == "AWS::CloudFormation::Stack":
             source = ROOT / resource["Properties"]["TemplateURL"]
@@ -140,14 +140,14 @@ def _nest(document: dict[str, Any], folder: Path) -> None:
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """The template without loops and nested stacks, as SAM transforms it for a deployment all at once.
+    """The template without loops and nested stacks, as transformed by SAM for a deployment all at once.
 
-    What only gradual deployments use is left out, with their parameter: SAM writes CodeDeploy's resources for a value
-    of it, not for a condition.
+    Resources that only gradual deployments use, and their parameter, are left out: SAM writes CodeDeploy's resources
+    depending on the parameter's value, not on a condition.
     """
     document["Transform"] = "AWS::Serverless-2016-10-31"
     parameters = document["Parameters"]
-    # SAM replaces some references by a parameter's value. Without defaults it knows none, but Deployment's.
+    # SAM replaces some references by a parameter's value. Without defaults only Deployment has one.
     document["Parameters"] = {
         name: one if name == "Deployment" else {key: value for key, value in one.items() if key != "Default"}
         for name, one in parameters.items()
@@ -182,7 +182,7 @@ def _with_lists(value: Any) -> Any:
 
 
 def _write_client(folder: Path) -> None:
-    """Write the wheel and the .pyz, with the packages of this environment, and the list of those."""
+    """Write the wheel and the .pyz, with the packages of this environment, and the list of these packages."""
     build = runpy.run_path(str(CLIENT / "build.py"))
     build["main"](folder)
     pinned = (ROOT / "requirements/dev.txt").read_text()

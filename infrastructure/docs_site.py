@@ -1,4 +1,4 @@
-"""A hook of MkDocs: the site has each page as plain Markdown too, beside its HTML, and a list of them in llms.txt.
+"""A hook of MkDocs: the site also has each page as plain Markdown, next to its HTML, and a list of them in llms.txt.
 
 https://www.mkdocs.org/user-guide/configuration/#hooks
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def on_post_build(config: Mapping[str, Any], **_: Any) -> None:
-    """Copy the pages, and list them by their titles."""
+    """Copy the pages, and list them by title."""
     docs, site = Path(config["docs_dir"]), Path(config["site_dir"])
     listed = [f"# {config['site_name']}", "", f"> {config['site_description']}", ""]
     for page in sorted(docs.rglob("*.md")):

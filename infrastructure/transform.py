@@ -1,4 +1,4 @@
-"""AWS SAM's own transform: reads a template without loops on standard input, writes plain CloudFormation as JSON.
+"""AWS SAM's own transform: read a template without loops from standard input, and write plain CloudFormation as JSON.
 
 Run by infrastructure/dist.py with the Python of .venv-sam, in which SAM is installed.
 """

@@ -1,9 +1,9 @@
-"""`python -m local` runs the whole system until Ctrl-C; `python -m local demo` plays one call and ends.
+"""`python -m local` runs the whole system until Ctrl-C; `python -m local demo` plays a call and a batch, and ends.
 
 Environment: REDIAL_PORT (3000), REDIAL_CARRIER_PORT (3001), REDIAL_INBOX_PORT (3002), REDIAL_FILES_PORT (3003),
 REDIAL_API_KEY (local-dev-key), SPEED (1): simulated seconds for each second,
 REDIAL_WEBHOOK_SECRET (whsec_X+zrZv/IbzjZUnhsbWlsecLbwjndTpG0ZynXOif7V+k=),
-REDIAL_CARRIER_CALLS_PER_SECOND (0): calls that the emulated Twilio account starts in a second, 0: any number.
+REDIAL_CARRIER_CALLS_PER_SECOND (0): calls that the emulated Twilio account starts in a second; 0: no limit.
 Parameters of the template:
 REDIAL_CORS_ORIGINS, REDIAL_DEFAULT_CARRIER, REDIAL_DEFAULT_FROM_PHONE_NUMBER, REDIAL_DEFAULT_ANSWER, REDIAL_KEEP_DAYS.
 """
@@ -39,7 +39,7 @@ PARAMETERS = {
 }
 """Environment variables that set a parameter of the template."""
 LOCAL = {"StatisticsSeconds": "10"}
-"""Parameters that differ here: people want to see soon what they did."""
+"""Parameters that differ on one machine, so that people see the effects of their actions soon."""
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -49,8 +49,8 @@ class SettingError(Exception):
 
 def run() -> int:
     """Run the system until SIGINT or SIGTERM."""
-    # Signals are waited for, not handled: a handler could need a lock that the interrupted main thread holds. Threads
-    # inherit the mask, so it is set before any are started.
+    # Wait for signals instead of handling them: a handler could need a lock that the interrupted main thread holds.
+    # Threads inherit the mask, so it is set before any are started.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
     def tell(delivery: Delivery) -> None:
@@ -69,7 +69,7 @@ def run() -> int:
         speed=_speed(),
         api_key=os.environ.get("REDIAL_API_KEY") or DEFAULT_API_KEY,
         webhook_secret=_webhook_secret(),
-        seed=secrets.randbits(64),  # receivers deduplicate by ids, so each run has its own
+        seed=secrets.randbits(64),  # receivers deduplicate by id, so each run has its own
         parameters=LOCAL
         | {name: os.environ[variable] for variable, name in PARAMETERS.items() if os.environ.get(variable)},
         tell=tell,

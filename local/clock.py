@@ -10,9 +10,9 @@ Time passes in one of two ways:
   requests and advances the clock in turn sees the same result in each run;
 - by `advance`, which jumps from event to event and returns when it has reached its goal and no event is due.
 
-Requests from outside run in their own threads beside the runner. While one is inside `request()`, `advance` does not
-move the clock: time does not jump during a request. This cannot deadlock: a request never waits for the runner, and a
-sleeping request does not count.
+Requests from outside run in their own threads, in parallel with the runner. While a request is inside `request()`,
+`advance` does not move the clock: time does not jump during a request. This cannot deadlock: a request never waits for
+the runner, and a sleeping request does not count.
 """
 
 import heapq
@@ -157,8 +157,8 @@ class Timeline:
         self._wait(sleeper)
 
     def together(self, actions: Sequence[Callable[[], object]]) -> None:
-        """Run them all, and return when they have ended. Inside an event they are events that are due now, so that one
-        runs while another sleeps; anywhere else they run in turn. They raise nothing but `ClockStopped`."""
+        """Run all actions, and return when they have ended. Inside an event, they become events that are due now, so
+        that one runs while another sleeps. Elsewhere, they run in turn. They may raise only `ClockStopped`."""
         me, left = threading.current_thread(), len(actions)
         if me is not self._runner or left < 2:
             for action in actions:
@@ -192,7 +192,7 @@ class Timeline:
                 raise ClockStopped
 
     def _leaps_to(self, until: datetime, request: bool) -> bool:
-        """Move the clock to `until` if `advance` is going further and no event is due before; else return False."""
+        """Move the clock to `until` if `advance` goes further and no earlier event is due; otherwise return False."""
         if self._goal is None or until > self._goal or self._requests > request:
             return False
         if self._events and self._events[0][0] <= until:
@@ -203,7 +203,7 @@ class Timeline:
     def advance(self, minutes: float) -> datetime:
         """Move the clock by `minutes`, and run all events that become due, in order, each at its time.
 
-        Returns the new time, once no event is due. Raises `RuntimeError` inside an event, which would wait for itself.
+        Returns the new time once no event is due. Raises `RuntimeError` inside an event, which would wait for itself.
         """
         if minutes < 0:
             raise ValueError("the clock moves forward only")
@@ -234,7 +234,7 @@ class Timeline:
     def request(self, *, from_an_event: bool = False) -> Iterator[None]:
         """Keep `advance` from moving the clock while this thread handles a request from outside.
 
-        `from_an_event`: an event may have sent the request, inside `lending()`; a sleep is then the event's sleep.
+        `from_an_event`: an event may have sent the request, inside `lending()`. A sleep then counts as the event's.
         """
         with self._changed:
             self._requests += 1
@@ -291,7 +291,7 @@ class Timeline:
                 traceback.print_exception(error)
 
     def _take(self) -> Event | None:
-        """Wait for the next due event; None: another thread is the runner now, or the timeline has stopped."""
+        """Wait for the next due event. None if another thread is the runner now, or the timeline has stopped."""
         while not self._stopped:
             entry = self._pop_due()
             if isinstance(entry, Event):
@@ -328,7 +328,7 @@ class Timeline:
         return None
 
     def _nap_seconds(self) -> float | None:
-        """The time until the next event is due, by the wall clock; None: unknown."""
+        """Seconds of the wall clock until the next event is due. None if unknown."""
         if self._goal is not None or self.speed == 0 or not self._events:
             return None
         seconds = (self._events[0][0] - self._now()).total_seconds() / self.speed

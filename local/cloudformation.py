@@ -1,4 +1,4 @@
-"""Loads a CloudFormation template: short tags in long form, loops unrolled, nested stacks merged.
+"""Load a CloudFormation template with short tags in long form, loops unrolled and nested stacks merged.
 
 The local stack, tests and bench read template.yaml with `load`. `python -m local.cloudformation template.yaml` prints
 the result, for tools that cannot read loops and nested stacks.
@@ -17,11 +17,11 @@ import yaml
 
 
 class TemplateError(Exception):
-    """The template has something that is not supported on one machine."""
+    """The template uses a feature that is not supported on one machine."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The template as it is written, with short tags in long form."""
+    """The template as written, with short tags in long form."""
     document: dict[str, Any] = copy.deepcopy(_parsed(path.read_text()))
     return document
 
@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> Any:
-    """Parsed once in a process: it takes longer than starting the local stack."""
+    """The parsed text, cached: parsing takes longer than starting the local stack."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader, plus tags
 
 
@@ -109,7 +109,7 @@ def _filled_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """A value in the text of Fn::Sub: a reference to Table's ARN is ${Table.Arn}."""
+    """A value as it appears in the text of Fn::Sub. A reference to Table's ARN becomes ${Table.Arn}."""
     match value:
         case str():
             return value

@@ -45,7 +45,7 @@ def play(log: Path, say: Callable[[str], None]) -> list[str]:
 
 
 def _play_batch(log: Path, say: Callable[[str], None]) -> list[str]:
-    """A file of contacts, called over a few lines with retries, until every call is final."""
+    """Call a file of contacts over a few lines, with retries, until every call is final."""
     with LocalStack(start_at=STARTS_AT, log=log) as stack:
         agent_id = stack.create_agent(agent_name="Campaign", max_concurrent_calls=BATCH_LINES)
         say(

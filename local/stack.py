@@ -57,21 +57,21 @@ ANSWER_URL = "https://demo.twilio.com/docs/voice.xml"
 CARRIER_SECRETS = "redial"
 """The prefix of the carriers' secrets."""
 PLATFORM_PATH = "/http"
-"""Where the platform that speaks the signed HTTP contract is, at the carriers' address."""
+"""The path, at the carriers' address, of the platform that speaks the signed HTTP contract."""
 EXPIRY_INTERVAL = timedelta(hours=6)
-"""How often expired items are looked for."""
+"""How often expired items are removed."""
 SWEEPER = "functions.sweep.handler"
 API_MODULE = "functions.api.handler"
 API_PACKAGE = "redial.api"
 _APIS: list[Handler] = []
-"""The api function's loaded handlers, kept by this process since each costs a cold start."""
+"""The api function's loaded handlers, cached because each costs a cold start."""
 _BUSY_APIS: list[Handler] = []
 _apis_lock = threading.Lock()
 
 
 def _serve_alone(event: Any, context: Any) -> Any:
-    """The api function's handler. As in Lambda, each loaded handler serves one request at a time: its resolver holds
-    the request."""
+    """The api function's handler. As in Lambda, each loaded handler serves one request at a time, since its resolver
+    stores the request."""
     with _apis_lock:
         handler = next((one for one in _APIS if one not in _BUSY_APIS), None)
         if handler is None:
@@ -85,7 +85,7 @@ def _serve_alone(event: Any, context: Any) -> Any:
 
 
 def _new_api() -> Handler:
-    """A handler of the api function; each further one is loaded with modules of its own."""
+    """A handler of the api function. Each one after the first is loaded with its own modules."""
     if not _APIS:
         return cast(Handler, importlib.import_module(API_MODULE).handler)
     prefixes = (f"{API_MODULE}.", f"{API_PACKAGE}.")
@@ -102,14 +102,14 @@ def _new_api() -> Handler:
 
 
 class LocalStack:
-    """The whole system. One at a time in a process, since moto and the environment are global.
+    """The whole system. A process can run one at a time, since moto and the environment are global.
 
-    Port 0 takes a free one. `speed`: simulated seconds for each second of the wall clock; at 0 the clock moves only by
-    `clock.advance`. `start_at`: the first simulated time (None: now). `seed` decides ids, jitter, the carrier's sids
-    and its outcomes without a script. `firing`: when schedules fire. `recurring=False`: without the template's
-    recurring schedules (the sweeper). `first_agent=False`: with an account and a key only. `stream_duplicates`: the
+    Port 0 selects a free one. `speed`: simulated seconds for each second of the wall clock; at 0 the clock moves only
+    by `clock.advance`. `start_at`: the first simulated time (None: now). `seed` determines ids, jitter, the carrier's
+    sids and its outcomes without a script. `firing`: when schedules fire. `recurring=False`: without the template's
+    recurring schedules (the sweeper). `first_agent=False`: with only an account and a key. `stream_duplicates`: the
     share of stream batches that are delivered twice. `log`: the file of the functions' log (None: standard output).
-    `parameters`: of the template, in place of their defaults.
+    `parameters`: values of the template's parameters, instead of their defaults.
     `webhook_secret`: the first account's (None: from `seed`). Webhooks are signed with the machine's time, since
     receivers compare the timestamp with their own clock. `tell` is called for every webhook, `complain` for every
     failed function. Raises `PortTaken` and `TemplateError`.
@@ -199,7 +199,7 @@ class LocalStack:
         self.api = Api(self.clock, self.aws, self.functions, self.scheduler, routes, self._down, cors, self._shown)
 
     def start(self) -> "LocalStack":
-        """Start everything. When this returns, `GET /health` is answered with 200."""
+        """Start everything. Once this returns, `GET /health` is answered with 200."""
         try:
             if self.log_path is not None:
                 self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -316,7 +316,7 @@ class LocalStack:
         os.environ.update(wanted)
 
     def _settle_telemetry(self) -> None:
-        """Set telemetry's settings, which it reads when it is imported: possibly before they were set."""
+        """Set telemetry's settings. It reads them when it is imported, possibly before they were set."""
         from redial.runtime import telemetry
 
         telemetry.metrics.namespace = self.environment["POWERTOOLS_METRICS_NAMESPACE"]
@@ -362,7 +362,7 @@ class LocalStack:
         )
 
     def carrier_secret(self, name: str) -> dict[str, str]:
-        """A carrier's secret: its id and its text, as Secrets Manager takes them."""
+        """A carrier's secret as parameters of Secrets Manager: its id and its text."""
         rate = self.carrier.calls.calls_per_second or 0
         secrets: dict[str, dict[str, Any]] = {
             "twilio": {**self.carrier.secret, "api_url": self.carrier_url, "calls_per_second": rate},
@@ -376,15 +376,15 @@ class LocalStack:
         return {"SecretId": f"{CARRIER_SECRETS}/{name}", "SecretString": json.dumps(secret)}
 
     def _respond_as_carrier(self, request: Request) -> Response | None:
-        """Both emulated carriers are at one address: Twilio, and the platform under a path of its own."""
+        """Answer for both emulated carriers, which share an address: the platform under its own path, else Twilio."""
         if request.path.startswith(f"{PLATFORM_PATH}/"):
             return self.platform.respond(request)
         return self.carrier.respond(request)
 
     def create_agent(self, **config: Any) -> str:
-        """Create an agent by the API, by default with events to the inbox; returns its id.
+        """Create an agent with the API, by default with events to the inbox. Returns its id.
 
-        Raises `RuntimeError` with the API's response if it is refused.
+        Raises `RuntimeError` with the API's response if the API refuses it.
         """
         wanted = {
             "agent_name": "First agent",
@@ -408,16 +408,16 @@ class LocalStack:
         return json.loads(answer.body)
 
     def _webhook_secrets(self) -> Sequence[str]:
-        """The valid webhook secrets of the first account, read without a request, which would be slow."""
+        """The valid webhook secrets of the first account, read without a (slow) request."""
         with self.aws.lock:
             account = changes_of(self.environment["TABLE_NAME"]).images.get((f"A#{ACCOUNT}", "ACCOUNT"))
             return () if account is None else [secret["S"] for secret in account.plain["webhook_secrets"]["L"]]
 
     def _nothing_overdue(self) -> bool:
-        """Whether no item is due for the sweeper, which is then skipped (unless hooks watch requests).
+        """Whether no item is due for the sweeper, so that its run can be skipped (unless hooks watch requests).
 
-        It would query every shard of the index and change nothing: 16 requests for each simulated minute, most of the
-        time of moving the clock by hours.
+        The run would query every shard of the index and change nothing: 16 requests for each simulated minute, most of
+        the time that it takes to move the clock by hours.
         """
         now = self.clock.now().timestamp() * 1000
         with self.aws.lock:
@@ -425,7 +425,7 @@ class LocalStack:
         return lowest is None or lowest > now
 
     def _expire_every(self, interval: timedelta, table_name: str, attribute: str) -> None:
-        """Remove the table's expired items now and then."""
+        """Remove the table's expired items at every interval."""
 
         def run() -> None:
             self._expire_every(interval, table_name, attribute)
@@ -450,7 +450,7 @@ class LocalStack:
         self.clock.at(due, run, f"every {seconds} s: {recurring.function.name}")
 
     def _shown(self, text: str) -> str:
-        """The documentation with the first agent and the inbox in its examples."""
+        """`text`, the documentation, with the first agent and the inbox in its examples."""
         text = text.replace(EXAMPLE_WEBHOOK_URL, f"{self.inbox_url}/{INBOX_NAME}")
         return text.replace(EXAMPLE_AGENT_ID, self.agent_id or EXAMPLE_AGENT_ID)
 

@@ -1,7 +1,7 @@
-"""Reads `template.yaml` for the local stack: functions, routes, tables and their settings.
+"""Read `template.yaml` for the local stack: functions, routes, tables and their settings.
 
-Only what this template uses is supported. All else raises `TemplateError` with its place in the template, so that the
-local stack cannot silently ignore a part of it.
+Only the features that this template uses are supported. Anything else raises `TemplateError` with its place in the
+template, so that the local stack does not silently ignore it.
 """
 
 import json
@@ -60,7 +60,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Recurring:
-    """A function that the template runs every `seconds`. `event`: its Input; None: it has none."""
+    """A function that the template runs every `seconds`. `event`: its Input, if it has one."""
 
     function: Function
     name: str
@@ -78,7 +78,7 @@ class StreamReader:
 
 @dataclass(frozen=True)
 class Table:
-    """A DynamoDB table: the parameters of CreateTable, and the attribute with the items' expiry."""
+    """A DynamoDB table: the parameters of CreateTable, and the attribute with each item's expiry."""
 
     definition: dict[str, Any]
     ttl_attribute: str | None
@@ -103,7 +103,7 @@ class Template:
         }
 
     def functions(self, overrides: Mapping[str, str]) -> list[Function]:
-        """Every function. `overrides`: environment variables with other values on one machine."""
+        """Every function. `overrides`: environment variables whose values differ on one machine."""
         return [self._function(name, overrides) for name in self._of_type("AWS::Serverless::Function")]
 
     def routes(self, functions: list[Function]) -> list[Route]:
@@ -116,7 +116,7 @@ class Template:
         return routes
 
     def cors(self) -> Cors | None:
-        """The HTTP API's CORS configuration; None: it has none."""
+        """The HTTP API's CORS configuration, or None."""
         for name in self._of_type("AWS::Serverless::HttpApi"):
             given = self._resources[name].get("Properties", {}).get("CorsConfiguration", _NO_VALUE)
             found = self.resolve(given, f"{name}.CorsConfiguration")
@@ -340,7 +340,7 @@ class Template:
         return str(resolved)
 
     def resolve(self, value: Any, where: str) -> Any:
-        """`value` with CloudFormation's functions evaluated; `where` is its place, for errors."""
+        """`value` with CloudFormation's functions evaluated. `where`: its place in the template, for errors."""
         if isinstance(value, list):
             return [item for item in (self.resolve(item, where) for item in value) if item is not _NO_VALUE]
         if not isinstance(value, dict):

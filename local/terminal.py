@@ -1,4 +1,4 @@
-"""The local stack's output in the terminal: how to begin, and one line for each step of a call."""
+"""The local stack's output in the terminal: first steps, and one line for each step of a call."""
 
 import json
 from datetime import datetime
@@ -59,7 +59,7 @@ a call has its execution id. Ctrl-C ends this.
 
 
 def line_of(delivery: Delivery) -> str:
-    """A webhook in one line: simulated time in UTC, number (or batch), status, and details. Takes every body."""
+    """A webhook in one line: simulated time in UTC, number (or batch), status, and details. Accepts any body."""
     event = delivery.body if isinstance(delivery.body, dict) else {}
     if "user_number" in event:
         subject, notes = str(event["user_number"]), _call_notes(event)

@@ -1,12 +1,12 @@
 """The batch worker: ingests, starts, audits, stops and deletes a batch, and writes its results.
 
 Event: `{"batch_id": "<32 hexadecimal digits>"}`, from an asynchronous invoke or EventBridge Scheduler. The stored batch
-determines the work. Or `{"count_calls": "<agent id>"}`, from a listing: count the agent's calls outside of batches. Or
-`{"suppress": "<execution id>", "source": "webhook"}`, from deliver, dial, carrier_callback or sweep: suppress the
-number of that call. Or `{"wake": "<key of a circuit>", "account_id"}`, from api: have the calls dialled that wait for
-it.
-Optional with `suppress`: `"reason"`, `"purpose"`, `"of_agent"` (its agent's calls only), and `"expires_at"` in
-epoch milliseconds.
+determines the work. Other events:
+- `{"count_calls": "<agent id>"}`, from a listing: count the agent's calls outside of batches.
+- `{"suppress": "<execution id>", "source": "webhook"}`, from deliver, dial, carrier_callback or sweep: suppress the
+  number of that call. Optional: `"reason"`, `"purpose"`, `"of_agent"` (only for its agent's calls), and `"expires_at"`
+  in epoch milliseconds.
+- `{"wake": "<key of a circuit>", "account_id"}`, from api: dial the calls that wait for the circuit.
 """
 
 from typing import Any

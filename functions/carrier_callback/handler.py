@@ -1,8 +1,8 @@
 """What carriers report about calls: POST /callbacks/{carrier}/{execution_id}/{attempt}[/…].
 
-A report is answered 204. What the carrier did not sign is 403, what makes no sense 400; of those
-one a second is logged, and counted with those since.
-An error of ours is 500, and the carrier sends the request again.
+A report is answered with 204, a request that the carrier did not sign with 403, an unreadable one with 400. One
+rejected request a second is logged, with the count since the last one. An error in this code is answered with 500, and
+the carrier sends the request again.
 """
 
 import time

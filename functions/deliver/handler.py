@@ -2,8 +2,8 @@
 
 Event: messages of deliver's queue, each `{"execution_id": "<uuid>"}`, `{"batch_id": "<32 hexadecimal digits>"}` or
 `{"event_id": "event-<32 hexadecimal digits>"}`, from another function or EventBridge Scheduler (a redelivery).
-Optional: `"lease"`, the delivery lease already stored by the
-sender, and `"stored"`, the execution's item with that lease.
+Optional: `"lease"`, the delivery lease that the sender has stored, and `"stored"`, the execution's item with that
+lease.
 """
 
 from typing import Any

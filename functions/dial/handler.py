@@ -1,4 +1,4 @@
-"""Dial one attempt, if it is due and not claimed; then have the events that it caused delivered.
+"""Dial one attempt if it is due and not claimed, then queue the events that it caused for delivery.
 
 Event: messages of dial's queue, each `{"execution_id": "<uuid>", "attempt": 2}`, from EventBridge Scheduler or another
 function. Optional: `"hop"`, how many invocations of dial and batch led to it; `"line"`, the line shard in which the

@@ -1,8 +1,8 @@
 """The sweeper: every minute, repair whatever is overdue.
 
-Three events: any from the schedule is the minute's run; `{"shard", "token", "hop"}` processes the rest of one shard of
-the due index; `{"questions": shard, "token", "hop"}` asks the carriers about the calls of one. The function sends the
-last two to itself.
+There are three events. The schedule's starts the run of the minute. `{"shard", "token", "hop"}` processes the rest of
+one shard of the due index. `{"questions": shard, "token", "hop"}` asks the carriers about the calls of one shard. The
+function sends the last two to itself.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     elif "shard" in event:
         done = sweeper.sweep_shard(int(event["shard"]), str(event["token"]), int(event["hop"]), seconds_left)
     else:
-        minute = int(services.now().timestamp()) // 60  # each run begins at another shard, so that none is always last
+        minute = int(services.now().timestamp()) // 60  # each run begins at another shard: no shard is always last
         done = sweeper.sweep(DUE_SHARDS, minute % DUE_SHARDS, LIMIT, seconds_left)
     telemetry.swept(done)
     level = logger.warning if done.errors or done.cut_short else logger.info

@@ -1,9 +1,10 @@
-"""Count batches' contacts by status and finished attempts for statistics, from the table's stream; remove what an
-expired call leaves behind.
+"""Count batches' contacts by status and finished attempts for statistics, from the table's stream. Remove the user data
+of expired calls.
 
-Event: records of a window of the DynamoDB stream, or the end of a window. Only with windows does the event name the
-stream shard of its records, and storing each shard's last counted record makes the counts exact. Batches' counts are
-stored at once, for they complete batches; the statistics are collected in the window's state and stored at its end.
+Event: records of a window of the DynamoDB stream, or the end of a window. The event names the stream shard of its
+records only if the mapping has windows; the last counted record of each shard is stored, which makes the counts exact.
+Batches' counts are stored at once, since they complete batches. Statistics are collected in the window's state and
+stored at its end.
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
 """
 
@@ -44,11 +45,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 EXPIRY = "dynamodb.amazonaws.com"
-"""Who removes an expired item: the record's `userIdentity.principalId`."""
+"""The record's `userIdentity.principalId` if DynamoDB removed an expired item."""
 
 
 def _expired(record: dict[str, Any]) -> str | None:
-    """The id of an execution that has expired and has kept its user data apart, which does not expire with it."""
+    """The id of an expired execution whose user data is a separate item, which does not expire with it; otherwise
+    None."""
     change = record["dynamodb"]
     if record["eventName"] != "REMOVE" or record.get("userIdentity", {}).get("principalId") != EXPIRY:
         return None
@@ -57,7 +59,7 @@ def _expired(record: dict[str, Any]) -> str | None:
 
 
 def _collect(window: dict[str, Any], record: dict[str, Any]) -> None:
-    """Add an execution's finished attempts to the window's sums, where the record changed what has happened."""
+    """Add an execution's finished attempts to the window's sums if the record changed its history."""
     change = record["dynamodb"]
     old, new = change.get("OldImage"), change.get("NewImage")
     if new is None or new["sk"]["S"] != "X" or (old is not None and old["ch"] == new["ch"] and "z1" not in new):
@@ -76,8 +78,8 @@ def _number(change: dict[str, Any]) -> str:
 
 
 def _moved(record: dict[str, Any]) -> StatusMove | None:
-    """A batch contact's change of status. None if the record is not a contact's, its status did not change, or it was
-    removed: its batch is being deleted, or what was called stays counted."""
+    """A batch contact's change of status. None if the record is not a contact's, if the status did not change, or if
+    the contact was removed: then its batch is being deleted, or its call stays counted."""
     change = record["dynamodb"]
     contact = change.get("NewImage")
     if contact is None or "ba" not in contact:
@@ -94,5 +96,5 @@ def _moved(record: dict[str, Any]) -> StatusMove | None:
 
 
 def _status(image: dict[str, Any]) -> Status:
-    """The status alone: the image of every change is looked at."""
+    """The status. It alone is decoded, since this runs for every change."""
     return status_of({"ch": image["ch"]["S"]})

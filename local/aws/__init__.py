@@ -1,1 +1,1 @@
-"""AWS on one machine: moto, and stricter or faster parts where moto is not enough."""
+"""AWS on one machine: moto, with stricter or faster parts where moto is not enough."""

@@ -1,4 +1,4 @@
-"""Checks a request to an emulated service against AWS's API model, which botocore has."""
+"""Check a request to an emulated service against AWS's API model, which is part of botocore."""
 
 import re
 from functools import cache
@@ -10,12 +10,12 @@ from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
 @cache
 def service_model(service: str) -> ServiceModel:
-    """The API model of that service, read once: it takes longer than anything else in the start of a stack."""
+    """The API model of that service, cached: reading it is the longest part of starting a stack."""
     return botocore.session.get_session().get_service_model(service)
 
 
 def violations(shape: Shape, value: Any, path: str = "") -> list[str]:
-    """The constraints of the API model that `value` violates, in AWS's words; `path`: where it is in the request."""
+    """The constraints of the API model that `value` violates, in AWS's words. `path`: its place in the request."""
     if isinstance(shape, StructureShape):
         if not isinstance(value, dict):
             return [f"Value at '{path}' failed to satisfy constraint: Member must be a structure"]

@@ -1,8 +1,8 @@
-"""botocore without work that is useless on one machine; requests, answers and errors stay the same.
+"""botocore without work that is unnecessary on one machine. Requests, answers and errors stay the same.
 
 botocore compares each value of a DynamoDB item with its model three times, and resolves the endpoint of each request.
-This is most of the time of a request. A valid value is accepted at once here; botocore's own code handles all others.
-A request for items whose values are all valid passes by most of botocore, and so does its answer.
+This takes most of the time of a request. Here a valid value is accepted at once, and botocore's own code handles all
+others. A request for items whose values are all valid bypasses most of botocore, and so does its answer.
 """
 
 import json
@@ -25,7 +25,7 @@ _SAME_ENDPOINT = ("dynamodb", "lambda", "scheduler")
 
 
 def _is_usual(value: Any) -> bool:
-    """Whether this is a valid attribute's value that is the same in Python and JSON (binary values are not)."""
+    """Whether this is a valid attribute value that is the same in Python and JSON (binary values are not)."""
     if type(value) is not dict or len(value) != 1:
         return False
     ((kind, content),) = value.items()
@@ -44,7 +44,7 @@ def _is_usual(value: Any) -> bool:
 
 
 def usual_request(model: OperationModel, parameters: dict[str, Any]) -> bytes | None:
-    """The body that botocore makes of valid parameters; None: botocore has to look at them."""
+    """The body that botocore would make from valid parameters. None if botocore has to check them."""
     shape = model.input_shape
     if shape is None or any(name not in parameters for name in shape.required_members):
         return None
@@ -72,7 +72,7 @@ def _is_usual_member(shape: Any, value: Any) -> bool:
 
 
 def usual_answer(model: OperationModel, body: bytes) -> dict[str, Any] | None:
-    """The members that botocore finds in the answer to a request; None: botocore has to look at it."""
+    """The members that botocore would find in the answer to a request. None if botocore has to parse it."""
     words, shape = json.loads(body), model.output_shape
     if shape is None:
         return None
@@ -136,7 +136,8 @@ _name_of_event: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_n
 def _make_provider_once(
     self: EndpointProvider, ruleset_data: Any, partition_data: Any, excluded_params: Any = None
 ) -> None:
-    """botocore reads a service's rules for each client; all of a process have the same data (`local.aws.requests`)."""
+    """Read a service's rules once. botocore reads them for each client, but all clients of a process have the same data
+    (`local.aws.requests`)."""
     data, rules = _RULES.get(id(ruleset_data), (None, None))
     if data is not ruleset_data or rules is None:
         rules = RuleSet(**ruleset_data, partitions=partition_data)
@@ -145,7 +146,7 @@ def _make_provider_once(
 
 
 def _name_event_once(self: EventAliaser, event_name: str) -> str:
-    """botocore searches its list of aliases, which is the same for all clients, once for each client."""
+    """Search botocore's list of aliases once. botocore does so for each client, but the list is always the same."""
     known = _names_of_events.get(event_name)
     if known is None:
         known = _names_of_events[event_name] = _name_of_event(self, event_name)
@@ -171,4 +172,4 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (SigV4Auth, "add_auth"): _sign_for_s3,
     (UserAgentString, "to_string"): lambda agent: "redial-local",
 }
-"""What takes the place of botocore's own code while the stack runs, by class and name."""
+"""The functions that replace botocore's own while the stack runs, by class and name."""

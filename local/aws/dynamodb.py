@@ -1,15 +1,15 @@
-"""DynamoDB by moto, without moto's HTTP layer and with what moto lacks.
+"""DynamoDB by moto, without moto's HTTP layer and with the features that moto lacks.
 
-`answer` checks a request (`local.aws.dynamodb_checks`), hands it to moto's own handler and returns the answer in JSON.
-While the stack runs, `REPLACED` takes the place of moto's own code. It adds:
+`answer` checks a request (`local.aws.dynamodb_checks`), passes it to moto's own handler and returns the answer in JSON.
+While the stack runs, `REPLACED` replaces moto's own code. It adds:
 
 - `Changes`, a table's stream: listeners get the images before and after each write;
 - `expire`, which removes items whose time has passed, late, as the service does;
-- queries that read one partition of a table or index, in its order, from where they begin and as far as they go (moto
-  sorts and searches the whole table for each query); those of a form that moto has answered before, and reads of one
-  item, are answered from the images;
-- updates and transactions that change nothing when they fail, and tell the stream nothing then;
-- expressions that are read once (`local.aws.dynamodb_expressions`).
+- queries that read only the requested range of one partition of a table or index (moto sorts and searches the whole
+  table for each query). Queries of a form that moto has answered before, and reads of one item, are answered from the
+  images;
+- updates and transactions that change nothing, and send nothing to the stream, if they fail;
+- expressions that are parsed once (`local.aws.dynamodb_expressions`).
 """
 
 import base64
@@ -43,7 +43,7 @@ from local.aws.functions import ACCOUNT_ID, REGION
 MAX_STATEMENTS = 25
 MAX_STATEMENT_CHARACTERS = 8192
 MOST_LATE = timedelta(days=2)
-"""How long after its expiry an item may still be there. The service says "within a few days"."""
+"""How long an item may exist after its expiry. The service says "within a few days"."""
 HEADERS = {"content-type": "application/x-amz-json-1.0"}
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -53,7 +53,7 @@ Key = tuple[Any, Any]
 
 
 def answer(operation: str, body: bytes) -> Answer | None:
-    """DynamoDB's answer to a request for items; None for other operations, which moto answers over its HTTP layer."""
+    """DynamoDB's answer to a request for items. None for other operations, which moto answers over its HTTP layer."""
     if operation not in _OPERATIONS:
         return None
     request: dict[str, Any] = json.loads(body)
@@ -78,7 +78,7 @@ def changes_of(name: str) -> "Changes":
 
 def expire(name: str, attribute: str, now: datetime) -> None:
     """Remove a table's items whose `attribute`, in epoch seconds, has passed: each up to `MOST_LATE` after its time.
-    Streams name the service as the one who removed them."""
+    Streams name the service as the user that removed them."""
     changes, table = changes_of(name), table_of(name)
     for (pk, sk), image in list(changes.images.items()):
         late = zlib.crc32(f"{pk} {sk}".encode()) / 2**32 * MOST_LATE
@@ -123,7 +123,8 @@ _MEMBER = re.compile(
 
 
 def _batch_execute_statement(request: dict[str, Any]) -> dict[str, Any]:
-    """INSERT statements, each run on its own as the service does. moto reads every table for each, and overwrites."""
+    """Run each INSERT statement separately, as the service does. moto reads every table for each one, and
+    overwrites."""
     statements = request["Statements"]
     if not 1 <= len(statements) <= MAX_STATEMENTS:
         raise MockValidationException(
@@ -167,7 +168,7 @@ def _put_new(put: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _insert(text: str) -> tuple[str, tuple[tuple[str, Value | None], ...]]:
-    """The table and the attributes of an INSERT, each with its literal; None: its value is a parameter."""
+    """The table and the attributes of an INSERT, each with its literal, or None if its value is a parameter."""
     fault = MockValidationException(f"Statement wasn't well formed, can't be processed: {text[:200]}")
     match = _INSERT.fullmatch(text)
     if match is None:
@@ -204,7 +205,8 @@ _USUAL_QUERY = frozenset(
 )
 _USUAL_GET = frozenset({"TableName", "Key", "ConsistentRead"})
 _SURE_PAGE_BYTES, _SURE_PAGE_ITEMS = 900_000, 1_000
-"""What fits on one page whatever it is: items of the table with these bytes, or so many of an index of keys."""
+"""Limits below which items surely fit on one page: bytes of the table's items, and the number of items in an index of
+keys."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,8 @@ class Form:
 
 
 def _query(request: dict[str, Any]) -> Any:
-    """moto reads the expressions anew for each query, copies the items, and converts each value twice."""
+    """Answer a query. moto parses the expressions again for each query, copies the items, and converts each value
+    twice."""
     table = table_of(request["TableName"])
     changes = _changes(table)
     if changes is None or not request.keys() <= _USUAL_QUERY or "KeyConditionExpression" not in request:
@@ -242,7 +245,7 @@ _query_by_moto = _by_moto(DynamoHandler.query)
 
 
 def _form(table: Table, request: dict[str, Any]) -> Form | None:
-    """The form of a query that moto has accepted; None where its answer is best left to moto."""
+    """The form of a query that moto has accepted. None if moto should answer it."""
     index = table.get_index(request["IndexName"]) if "IndexName" in request else None
     schema = table.schema if index is None else index.schema
     given: Plain = request.get("ExpressionAttributeValues", {})
@@ -304,7 +307,7 @@ OF_ITEMS = frozenset(_OPERATIONS)
 
 
 class Image:
-    """An item at one moment, in the form of the wire: `{"pk": {"S": "…"}, "n": {"N": "1"}}`. Never changed."""
+    """An item at one time, in its wire format: `{"pk": {"S": "…"}, "n": {"N": "1"}}`. Immutable."""
 
     def __init__(self, plain: Plain) -> None:
         self.plain = plain
@@ -316,13 +319,13 @@ class Image:
 
 
 Listener = Callable[[Image | None, Image | None], None]
-"""Called after each write of one item with the images before and after it; None: there is no item."""
+"""Called after each write of an item with the images before and after it; None if there was, or is, no item."""
 
 
 class Changes:
-    """A table's stream, in place of moto's `StreamShard`. Keeps the newest image of each item, and the indexes.
+    """A table's stream, instead of moto's `StreamShard`. Keeps the newest image of each item, and the indexes.
 
-    `by_service`: the item that is being removed has expired; no client has asked for it.
+    `by_service`: the item that is being removed has expired; no client requested its removal.
     Only tables with a sort key, and indexes with one partition key, are emulated.
     """
 
@@ -337,7 +340,7 @@ class Changes:
         self._order: dict[tuple[str, Any], list[Place]] = defaultdict(list)  # the same, and of the table itself ("")
 
     def add(self, old: Item | None, new: Item | None) -> None:
-        """`new` has replaced `old`, as moto tells a stream."""
+        """Record that `new` has replaced `old`. moto calls this for a stream."""
         item = new if new is not None else old
         assert item is not None
         assert item.range_key is not None
@@ -365,8 +368,9 @@ class Changes:
             listener(before, after)
 
     def part(self, table: Table, index_name: str, partition: Any, wanted: "Wanted") -> list[Item]:
-        """The items of one partition key of an index (empty: of the table) that a query has to look at, in order.
-        `table`: as it is now; after a rolled back transaction it is another object."""
+        """The items of one partition key of an index (empty: of the table) that a query has to read, in order.
+
+        `table`: the current object, which a rolled back transaction replaces."""
         keys = [key for _, key in wanted.of(self._order[index_name, partition])]
         if index_name:
             items = self._indexed[index_name, partition]
@@ -376,7 +380,7 @@ class Changes:
         return [item for item in found if item is not None]
 
     def answer(self, table: Table, form: Form, request: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer to a checked query of that form; None: moto has to say how much of it fits on a page."""
+        """The answer to a checked query of that form. None if moto has to determine how much fits on a page."""
         given, limit, index_name = request["ExpressionAttributeValues"], request.get("Limit"), request.get("IndexName")
         if any(_content(value) == "" for value in given.values()):
             return None  # moto refuses it
@@ -398,15 +402,15 @@ class Changes:
         return answer
 
     def lowest(self, index_name: str) -> float | None:
-        """The lowest sort key in an index, which must hold numbers; None where the index is empty."""
+        """The lowest sort key in an index, which must have numbers. None if the index is empty."""
         partitions = (order for (name, _), order in self._order.items() if name == index_name)
         return min((order[0][0] for order in partitions if order), default=None)
 
 
 Place = tuple[Any, Key]
-"""Where an item is in a partition: its sort key there, and its key in the table."""
+"""An item's place in a partition: its sort key there, and its key in the table."""
 _LAST = "\U0010ffff"
-"""After every text that the sort keys here hold."""
+"""A text that sorts after every sort key used here."""
 
 
 def _only(plain: Plain, names: tuple[str, ...]) -> Plain:
@@ -425,8 +429,8 @@ def _take_out(order: list[Place], place: Place) -> None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a query asks of a partition: a comparison of the sort key, the place after which it goes on, and how many
-    items (0: all)."""
+    """The part of a partition that a query requests: a comparison of the sort key, the place after which it continues,
+    and the number of items (0: all)."""
 
     comparison: str | None
     values: list[Any]
@@ -435,7 +439,7 @@ class Wanted:
     forward: bool
 
     def of(self, order: list[Place]) -> list[Place]:
-        """The places that it asks for, and one more than its limit."""
+        """The requested places, with one more than the limit."""
         low, high = self._range(order)
         if self.after is not None:
             low, high = (
@@ -478,7 +482,7 @@ class Wanted:
 
 
 def plain_of(item: Item) -> Plain:
-    """An item in the form of the wire."""
+    """An item in its wire format."""
     return {name: _plain_value(value) for name, value in item.attrs.items()}
 
 
@@ -517,7 +521,8 @@ def _query_one_partition(self: Table, hash_key: DynamoType | None, *arguments: A
 
 
 def _update_item(self: DynamoDBBackend, table_name: str, key: Plain, *arguments: Any, **options: Any) -> Item:
-    """moto changes the stored item step by step, and tells the stream of a new one twice."""
+    """Update an item atomically. moto changes the stored item step by step, and sends a new item to the stream
+    twice."""
     table = self.get_table(table_name)
     changes = _changes(table)
     if changes is None:
@@ -537,7 +542,7 @@ def _update_item(self: DynamoDBBackend, table_name: str, key: Plain, *arguments:
 
 
 def _restore(table: Table, key: Plain, changes: Changes) -> None:
-    """Put an item back as it was at the last write that succeeded."""
+    """Restore an item to its state after the last successful write."""
     hash_key, range_key = (DynamoType(key[name]) for name in table.table_key_attrs)
     image = changes.images.get((hash_key.value, range_key.value))
     if image is None:
@@ -547,9 +552,9 @@ def _restore(table: Table, key: Plain, changes: Changes) -> None:
 
 
 def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
-    """Tell the streams of a transaction's writes once all of them are done.
+    """Run a transaction, and send its writes to the streams once all of them are done.
 
-    moto copies the whole table for each write, to restore it if one fails; here the items are restored."""
+    moto copies the whole table for each write, to restore it if one fails. Here the items are restored."""
     writes = [operation for item in transact_items for operation in item.values()]
     streams = {write["TableName"]: _changes(self.get_table(write["TableName"])) for write in writes}
     for name, changes in streams.items():
@@ -582,7 +587,7 @@ def _transact_write_items(self: DynamoDBBackend, transact_items: list[dict[str, 
 
 
 def _project(self: SecondaryIndex, item: Item) -> Item:
-    """moto projects by way of Python values, attribute by attribute."""
+    """Project an item onto an index. moto converts each attribute to Python values and back."""
     if self.projection["ProjectionType"] != "KEYS_ONLY":
         return item
     projected = Item(item.hash_key, item.range_key, {})
@@ -604,4 +609,4 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (Item, "__new__"): lambda cls, *_, **__: object.__new__(cls),
     (Item, "to_json"): lambda self, name="Attributes": {name: plain_of(self)},
 }
-"""What takes the place of moto's own code while the stack runs, by owner and name."""
+"""The functions that replace moto's own while the stack runs, by owner and name."""

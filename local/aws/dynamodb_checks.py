@@ -1,4 +1,4 @@
-"""What DynamoDB refuses and moto lets pass. Faults have the service's words.
+"""Checks of requests that DynamoDB refuses but moto accepts. Faults have the service's words.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -18,9 +18,9 @@ MAX_NESTING = 32
 MAX_DIGITS = 38
 
 Value = dict[str, Any]
-"""An attribute's value in the form of the wire: `{"S": "text"}`."""
+"""An attribute's value in its wire format: `{"S": "text"}`."""
 Plain = dict[str, Value]
-"""An item in the form of the wire: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
+"""An item in its wire format: `{"pk": {"S": "…"}, "n": {"N": "1"}}`."""
 
 _INVALID = "One or more parameter values were invalid: "
 _EXPRESSIONS = (
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def check_request(request: dict[str, Any], table_of: Callable[[str], Table]) -> None:
-    """Raises moto's `MockValidationException` for what the service refuses before it reads any item."""
+    """Raise moto's `MockValidationException` for a request that the service refuses before it reads any item."""
     for write in request.get("TransactItems", ()):
         for operation in write.values():
             check_request(operation, table_of)
@@ -63,7 +63,8 @@ def _placeholders(text: str) -> frozenset[str]:
 
 
 def _fault_of_placeholders(expressions: Mapping[str, str], names: Mapping[str, str], values: Plain) -> str | None:
-    """moto looks only at the names of some requests, and at the values of updates."""
+    """The fault of the placeholders, or None. moto checks only the names of some requests, and the values of
+    updates."""
     used = frozenset().union(*map(_placeholders, expressions.values()))
     for given, kind in ((names, "Names"), (values, "Values")):
         if unused := given.keys() - used:
@@ -77,7 +78,7 @@ def _bounds(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def fault_of_bounds(text: str, values: Plain) -> str | None:
-    """What is wrong with the bounds of a BETWEEN."""
+    """The fault of the bounds of a BETWEEN, or None."""
     for low, high in _bounds(text):
         lower, upper = values.get(low), values.get(high)
         if not lower or not upper:
@@ -111,7 +112,7 @@ def _changed_paths(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def fault_of_paths(text: str, names: Mapping[str, str]) -> str | None:
-    """What is wrong with the paths of an update: none may be another, or lead into it."""
+    """The fault of the paths of an update, or None. Paths must not be equal, and none may lead into another."""
     paths = [tuple(names.get(step, step) for step in path) for path in _changed_paths(text)]
     for number, one in enumerate(paths):
         for other in paths[number + 1 :]:
@@ -128,7 +129,7 @@ def fault_of_paths(text: str, names: Mapping[str, str]) -> str | None:
 
 
 def fault_of_item(table: Table, item: Plain) -> str | None:
-    """What is wrong with an item to be stored."""
+    """The fault of an item to be stored, or None."""
     for name in table.table_key_attrs:
         if name not in item:
             return f"{_INVALID}Missing the key {name} in the item"
@@ -149,7 +150,7 @@ def fault_of_item(table: Table, item: Plain) -> str | None:
 
 
 def fault_of_key(table: Table, key: Plain) -> str | None:
-    """What is wrong with a table's key."""
+    """The fault of a table's key, or None."""
     if key.keys() != set(table.table_key_attrs):
         return "The provided key element does not match the schema"
     types = _key_types(table)
@@ -193,7 +194,7 @@ def _fault_of_index_key(value: Value, expected: str, limit: int, index_name: str
 
 
 def fault_of_value(value: Any, depth: int = 1) -> str | None:
-    """What is wrong with an attribute's value at a depth of nesting."""
+    """The fault of an attribute's value at a depth of nesting, or None."""
     if not isinstance(value, dict) or len(value) != 1:
         return "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
     ((kind, content),) = value.items()

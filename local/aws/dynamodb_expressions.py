@@ -1,7 +1,7 @@
-"""moto's conditions and updates, without work that is useless; results and errors stay the same.
+"""moto's conditions and updates without unnecessary work. Results and errors stay the same.
 
-moto reads the text of each expression twice a request, and searches and copies the tree of an update ten times. Here a
-text is read once, and what depends on the text and its names alone is checked once.
+moto parses the text of each expression twice a request, and searches and copies the tree of an update ten times. Here a
+text is parsed once, and checks that depend only on the text and its names run once.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,13 @@ _make_operand: Callable[..., Any] = ConditionExpressionParser._make_operand
 _parse_update: Callable[..., Any] = UpdateExpressionParser.make
 
 Names = tuple[tuple[str, str], ...] | None
-"""An expression's names with what each is short for; None: none are given."""
+"""An expression's names, each with the attribute name for which it is a placeholder; None if none are given."""
 
 # ---- conditions -----------------------------------------------------------------------------------------------------
 
 
 class _Reader(ConditionExpressionParser):
-    """Reads the tree of a condition, which it leaves as it is."""
+    """Reads the tree of a condition without changing it."""
 
     def _make_op_condition(self, node: Any) -> Any:
         return node
@@ -68,7 +68,7 @@ def _parse_condition_once(self: ConditionExpressionParser) -> Any:
 
 
 def _operand(self: ConditionExpressionParser, node: Any) -> Any:
-    """An operand with the value of this request, not with that of the first one with the same text."""
+    """An operand with the value of this request, not that of the first request with the same text."""
     if node.kind == self.Kind.EXPRESSION_ATTRIBUTE_VALUE:
         assert self.expression_attribute_values is not None
         return AttributeValue(self.expression_attribute_values[node.text])
@@ -85,7 +85,7 @@ def _update(text: str) -> Any:
 
 @lru_cache(maxsize=4096)
 def _check_form(update: Node, names: Names, keys: tuple[str, ...]) -> None:
-    """What moto checks first, and what depends on no value and no item. Raises moto's errors."""
+    """Run moto's first checks, which depend on no value and no item. Raises moto's errors."""
     given = None if names is None else dict(names)
     checks: list[Any] = [
         ActionCountValidator(),
@@ -120,7 +120,7 @@ def _prepare(
 
 
 def _copied(node: Node) -> Node:
-    """A copy of a tree, whose leaves are texts and numbers."""
+    """A copy of a tree whose leaves are texts and numbers."""
     copied = object.__new__(type(node))
     copied.__dict__.update(node.__dict__)
     if node.children is not None:
@@ -132,7 +132,7 @@ def _copied(node: Node) -> Node:
 
 
 def _traverse(self: DepthFirstTraverser, root: Node) -> Any:
-    """moto asks for the list of what it looks for at each node."""
+    """Traverse a tree. moto builds the list of searched classes again at each node."""
     processors = self._processing_map()
     kinds = tuple(processors)
 
@@ -167,7 +167,7 @@ _WITH_CLAUSES = (Expression, UpdateExpressionFunction)
 
 
 def _search(kind: type, kinds: tuple[type, ...]) -> type | None:
-    """The first of some classes of which `kind` is one."""
+    """The first of some classes of which `kind` is a subclass."""
     return next((one for one in kinds if issubclass(kind, one)), None)
 
 
@@ -207,8 +207,8 @@ REPLACED: dict[tuple[Any, str], Callable[..., Any]] = {
     (Validator, "__init__"): _prepare,
     (DepthFirstTraverser, "traverse"): _traverse,
     (Node, "find_clauses"): _find_clauses,
-    # moto's copies remember each value, for values that hold themselves.
+    # moto's copies record each value, to support values that contain themselves.
     (DynamoType, "__deepcopy__"): lambda self, memo: _copied_value(self),
     (Item, "__deepcopy__"): lambda self, memo: _copied_item(self),
 }
-"""What takes the place of moto's own code while the stack runs, by owner and name."""
+"""The functions that replace moto's own while the stack runs, by owner and name."""

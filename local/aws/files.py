@@ -22,7 +22,7 @@ from local.web.server import HttpServer, Request, Response
 
 MAX_BODY_BYTES = 600 * 1024 * 1024
 LONGEST_SECONDS = 7 * 24 * 3600
-"""The longest time until a URL expires."""
+"""The maximum lifetime of a URL."""
 TOLERANCE = timedelta(minutes=15)
 """How far in the future the signature's time may be."""
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -65,7 +65,7 @@ class Credentials:
 
 
 class Files:
-    """The server of moto's S3 objects; `lock` guards moto."""
+    """The server of moto's S3 objects. `lock` guards moto."""
 
     def __init__(self, timeline: Timeline, lock: RLock, credentials: Credentials) -> None:
         self._timeline = timeline

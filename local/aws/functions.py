@@ -1,6 +1,6 @@
 """AWS Lambda on one machine: the template's functions, run in this process.
 
-A synchronous invocation runs in the caller's thread. An asynchronous one is an event of the timeline; when it fails it
+A synchronous invocation runs in the caller's thread. An asynchronous one is an event of the timeline. If it fails, it
 is retried after 1 and after 2 minutes, as often as configured, and then becomes a dead letter.
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
@@ -93,7 +93,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An invocation, asynchronous or by a schedule, or a message that was given up, and its dead-letter queue."""
+    """An asynchronous or scheduled invocation, or a message, that was given up, and its dead-letter queue."""
 
     at: datetime
     queue: str | None
@@ -127,7 +127,7 @@ class FunctionContext:
 class Invoker:
     """The functions of one stack.
 
-    `load` returns a function's handler; `seed` decides the request ids; `complain` is called after every failed run.
+    `load` returns a function's handler. `seed` determines the request ids. `complain` is called after every failed run.
     """
 
     def __init__(
@@ -147,11 +147,11 @@ class Invoker:
         self._random = random.Random(seed)
         self._random_lock = threading.Lock()
         self.delays: Callable[[Function, Any], tuple[float, ...]] = lambda function, event: (0.0,)
-        """The delays in seconds after which an asynchronous invocation runs, or a message of the function's queue
-        arrives, once for each number. It gets the function and the invocation's event, or the message's body."""
+        """Returns delays in seconds. For each, an asynchronous invocation runs once, or a message of the function's
+        queue arrives once. The arguments are the function, and the invocation's event or the message's body."""
         self.account_concurrency: int | None = None
-        """How many functions may run at the same time; messages wait while these are used up. None: any number.
-        Other invocations are not throttled here."""
+        """How many functions may run at the same time; beyond that messages wait. None: no limit. Other invocations are
+        not throttled here."""
         self._running = 0
         self._thread = threading.local()
 
@@ -188,7 +188,7 @@ class Invoker:
     def invoke_text(
         self, reference: str, event: str, check: Callable[[Any], None] = lambda result: None, number: int = 1
     ) -> Any:
-        """Like `invoke`, with an event in JSON. An error that `check` raises for the result is the function's."""
+        """Like `invoke`, with an event in JSON. If `check` raises an error for the result, the function has failed."""
         return self._run(self.find(reference), event, self._new_request_id(), number, check)
 
     def invoke_later(self, reference: str, event: Any) -> None:
@@ -211,8 +211,8 @@ class Invoker:
         self._timeline.sleep(seconds)
 
     def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
-        """`system.each` in simulated time: its workers are events, of which one runs while the others sleep. Their
-        requests are those of this thread's invocation."""
+        """`system.each` in simulated time. Its workers are events, and one runs while the others sleep. Their requests
+        count for this thread's invocation."""
         invocation, waiting = self.current(), iter(enumerate(items))
         results: dict[int, R] = {}
         errors: list[BaseException] = []
@@ -236,7 +236,7 @@ class Invoker:
 
     @contextmanager
     def _working_for(self, invocation: Invocation | None) -> Iterator[None]:
-        """Have what this thread does belong to that invocation."""
+        """Attribute the actions of this thread to that invocation."""
         if invocation is None:
             yield
             return
@@ -282,7 +282,7 @@ class Invoker:
         number: int,
         check: Callable[[Any], None] = lambda result: None,
     ) -> Any:
-        """Run a function with its own copy of the event, which is in JSON."""
+        """Run a function with its own copy of the event, given in JSON."""
         event = json.loads(sent)
         deadline = self._timeline.now() + timedelta(seconds=function.timeout_seconds)
         invocation = Invocation(request_id, function, event, number, deadline)
@@ -349,4 +349,4 @@ class FunctionOutput(io.TextIOBase):
 
 
 OUTPUT = FunctionOutput()
-"""One for the process: loggers keep their first stream longer than a stack runs."""
+"""The process's only instance: loggers keep their first stream longer than a stack runs."""

@@ -4,8 +4,8 @@
                            ▲         │ fails
                            └─────────┘ after the visibility timeout; after `max_receives` receives: a dead letter
 
-A message that no function has received when its retention ends is dropped. `Invoker.delays` decides how late, and how
-often, each message arrives: the service delivers at least once, and in any order.
+A message that no function has received when its retention ends is dropped. `Invoker.delays` determines how late and how
+often each message arrives: the service delivers at least once, in any order.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
@@ -27,14 +27,14 @@ from local.clock import Timeline
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_DELAY_SECONDS = 900
 THROTTLED_SECONDS = 1.0
-"""How soon a queue's messages are tried again after Lambda had no capacity."""
+"""When a queue's messages are tried again after Lambda had no capacity."""
 SENDER_ID = "AROALOCAL:redial"
 _EMULATED = {"QueueUrl", "MessageBody", "DelaySeconds"}
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class UnknownQueue(Exception):
-    """No queue of that URL or ARN that a function reads."""
+    """No function reads a queue with that URL or ARN."""
 
 
 class QueueError(Exception):
@@ -76,7 +76,7 @@ class Queue:
 
 @dataclass(eq=False)
 class Message:
-    """One copy of a message. Times are simulated, aware UTC; `error`: of the function's last run."""
+    """One copy of a message. Times are simulated, aware UTC. `error`: the error of the function's last run."""
 
     id: str
     body: str
@@ -87,7 +87,7 @@ class Message:
 
     @property
     def event(self) -> Any:
-        """The body's JSON; a body of other text as it is."""
+        """The body, parsed if it is JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -96,7 +96,7 @@ class Message:
 
 @dataclass(eq=False)
 class _Reader:
-    """A queue, its visible messages in order of arrival, and how many runs of its function are under way.
+    """A queue, its visible messages in order of arrival, and the number of concurrent runs of its function.
 
     `throttled`: Lambda has no capacity for the first message, which is tried again soon."""
 
@@ -107,7 +107,7 @@ class _Reader:
 
 
 class Queues:
-    """The service, and the event source mappings of `queues`. `seed` decides the messages' ids."""
+    """The service, and the event source mappings of `queues`. `seed` determines the messages' ids."""
 
     def __init__(
         self, timeline: Timeline, functions: Invoker, queues: Sequence[Queue], lock: RLock, seed: int = 0
@@ -151,12 +151,12 @@ class Queues:
         return sent
 
     def limit(self, arn: str, max_concurrency: int) -> None:
-        """Change how many runs of the queue's function may be under way."""
+        """Change the maximum number of concurrent runs of the queue's function."""
         reader = self._readers[arn]
         reader.queue = replace(reader.queue, max_concurrency=max_concurrency)
 
     def waiting(self, arn: str) -> int:
-        """The number of messages that the function could receive now, were fewer of its runs under way."""
+        """The number of visible messages, which the function could receive if it had free runs."""
         with self._lock:
             return len(self._readers[arn].visible)
 
@@ -202,7 +202,7 @@ class Queues:
         self._timeline.at(at, arrive, f"invoke {queue.function.name}")
 
     def _read(self, reader: _Reader) -> None:
-        """Run the function with visible messages; those for which Lambda has no capacity are tried again soon."""
+        """Run the function with visible messages. Messages for which Lambda has no capacity are tried again soon."""
         while (received := self._receive(reader)) is not None:
             self._run(reader, received)
         if reader.visible and not reader.running and not reader.throttled:
@@ -215,7 +215,7 @@ class Queues:
             self._timeline.after(THROTTLED_SECONDS, again, f"invoke {reader.queue.function.name}")
 
     def _receive(self, reader: _Reader) -> Message | None:
-        """The next message for the function; None: there is none, or enough runs are under way."""
+        """The next message for the function. None if there is no message or no free run."""
         queue, now = reader.queue, self._timeline.now()
         with self._lock:
             while reader.visible and self._has_capacity(reader):

@@ -1,12 +1,11 @@
-"""Intercepts every request of boto3 in this process and answers it on this machine.
+"""Intercept every request of boto3 in this process and answer it on this machine.
 
 Each request is
-
-1. counted, and shown to the hooks before and after: tests count there, or kill a function there;
+1. counted, and passed to the hooks before and after: tests use them to count, or to kill a function;
 2. answered by `local.aws.functions` (Lambda), `local.aws.scheduler` (EventBridge Scheduler), `local.aws.queues` (SQS),
    `local.aws.dynamodb`, or else by moto under one lock (moto is not thread-safe: two conditional writes could both
    succeed);
-3. refused when nothing answers it, so that no request reaches the real AWS.
+3. refused if nothing answers it, so that no request reaches the real AWS.
 
 No lock is held while a function runs.
 """
@@ -60,7 +59,7 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
 }
-"""Keeps boto3 from finding credentials, configuration or endpoints of this machine."""
+"""Variables that keep boto3 from finding credentials, configuration or endpoints of this machine."""
 REMOVED_FROM_ENVIRONMENT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 _NOTHING = object()
@@ -79,10 +78,10 @@ class RealAwsRefused(Exception):
 
 @dataclass(frozen=True)
 class OutsideRequest:
-    """A function's request, as hooks see it: once with phase "before", once with "after" and a status.
+    """A function's request, as passed to hooks: once with phase "before", once with "after" and a status.
 
-    `service` is boto3's name for an AWS service, or "http". `operation` is AWS's, or method and URL. `invocation` is
-    the function's; None: the local stack or a test sent the request.
+    `service` is boto3's name for an AWS service, or "http". `operation` is AWS's name, or method and URL. `invocation`
+    is the function's; None if the local stack or a test sent the request.
     """
 
     phase: Phase
@@ -93,7 +92,7 @@ class OutsideRequest:
 
 
 Hook = Callable[[OutsideRequest], None]
-"""Called for every request. May raise: other than an `Exception` kills the function, see `Invocation.gone`."""
+"""Called for every request. May raise; an error that is not an `Exception` kills the function (`Invocation.gone`)."""
 
 Middleware = Callable[[str, str, bytes, Callable[[], Answer]], Answer]
 """Wraps every request to a service: gets the service, the operation, the body and a function that sends it."""
@@ -123,8 +122,8 @@ class Aws:
         self._thread = threading.local()  # own: this thread's requests are the local stack's
         self._own_clients: WeakSet[Any] = WeakSet()
         self.by_botocore = False
-        """Every request passes through all of botocore: for those who count its events, of which a failed request that
-        takes the short way has some twice."""
+        """Send every request through all of botocore. Tests that count its events need this: after the shortcut, a
+        failed request emits some events twice."""
         self._replaced: list[tuple[Any, str, Any]] = []
 
     def start(self, functions: Invoker, scheduler: Scheduler, queues: Queues) -> None:
@@ -141,7 +140,7 @@ class Aws:
             os.environ.pop(name, None)
         for (owner, name), replacement in (*botocore_shortcuts.REPLACED.items(), *dynamodb.REPLACED.items()):
             self._replace(owner, name, replacement)
-        boto3.DEFAULT_SESSION = _session()  # moto restores the one before
+        boto3.DEFAULT_SESSION = _session()  # moto restores the previous one
         self._intercept_botocore()
         self._watch_http()
         self._replace(botocore_auth, "get_current_datetime", self._now)  # signatures have simulated times
@@ -172,7 +171,7 @@ class Aws:
         Aws._running = None
 
     def client(self, service: str) -> Any:
-        """A boto3 client for the local stack itself: its requests are not counted and not shown to hooks."""
+        """A boto3 client for the local stack itself. Its requests are not counted and not passed to hooks."""
         client = boto3.client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))  # type: ignore[call-overload]
         self._own_clients.add(client)
         return client
@@ -289,7 +288,7 @@ class Aws:
             if body is None:
                 return make_call(client, operation, parameters)
             context: dict[str, Any] = {}
-            client.meta.events.emit(  # for those who watch; botocore's own handlers change nothing of these operations
+            client.meta.events.emit(  # for tests that watch; botocore's own handlers do not change these operations
                 f"before-parameter-build.dynamodb.{operation}", params=parameters, model=model, context=context
             )
             client.meta.events.emit(
@@ -338,7 +337,7 @@ class Aws:
         body: bytes,
         prepared: Callable[[], AWSPreparedRequest],
     ) -> Answer:
-        """Have a request answered, and show it to the hooks."""
+        """Answer a request, and pass it to the hooks."""
         with self._watched(service, operation) as answered:
             answer = self.middleware(
                 service, operation, body, lambda: self._answer(service, operation, url, headers, body, prepared)
@@ -355,7 +354,7 @@ class Aws:
         body: Any,
         prepared: Callable[[], AWSPreparedRequest],
     ) -> Answer:
-        """Have the request answered; `prepared` makes the HTTP request for moto."""
+        """Answer a request. `prepared` makes the HTTP request for moto."""
         if service == "scheduler" and self._scheduler is not None:
             return self._scheduler.handle(operation, url, bytes(body or b""))
         if service == "sqs" and self._queues is not None:
@@ -420,7 +419,7 @@ class Aws:
             self.notify(replace(seen, phase="after", status=statuses[-1]))
 
     def notify(self, seen: OutsideRequest) -> None:
-        """Call the hooks. Raises in a killed function, and where a hook kills it."""
+        """Call the hooks. Raises if the function was killed, or if a hook kills it."""
         invocation = seen.invocation
         if invocation is not None and invocation.gone is not None:
             raise invocation.gone
@@ -435,7 +434,7 @@ class Aws:
             raise
 
     def _watch_http(self) -> None:
-        """Show the hooks a function's HTTP requests to the carrier and to webhooks too.
+        """Also pass a function's HTTP requests to the carrier and to webhooks to the hooks.
 
         These are intercepted at the standard library's HTTP client, which urllib3 uses.
         """
@@ -479,7 +478,8 @@ class Aws:
 
 
 def _session() -> boto3.Session:
-    """A session like boto3's own, but all of a process read the services' models from disk only once."""
+    """A session like boto3's own. All sessions of a process share the services' models, which are read from disk
+    once."""
     session = botocore.session.get_session()
     session.register_component("data_loader", _models())
     return boto3.Session(botocore_session=session)

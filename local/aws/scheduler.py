@@ -1,8 +1,7 @@
-"""EventBridge Scheduler with one-shot schedules: as strict as AWS, and they fire.
+"""EventBridge Scheduler with one-shot schedules that fire, as strict as AWS.
 
 moto's Scheduler fires nothing and checks little. This one checks each request against the constraints of AWS's API
-model, which botocore has, and against the rules that are not in the model. Unlike AWS, it requires that the target
-exists. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+model, which is part of botocore, and against rules outside the model. Unlike AWS, it requires that the target exists. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
 """
 
 import json
@@ -25,12 +24,12 @@ from local.clock import Event, Timeline
 
 MAX_INPUT_BYTES = 256 * 1024
 PRECISION_SECONDS = 60.0
-"""AWS may fire a schedule so late: within the minute that begins at its time."""
+"""How late AWS may fire a schedule: within the minute that begins at its time."""
 DEFAULT_GROUP = "default"
 DEFAULT_PAGE = 100
 
 Firing = Callable[["Schedule"], tuple[float, ...]]
-"""Returns the delays in seconds after a schedule's time at which it fires; none: it never fires."""
+"""Returns the delays in seconds after a schedule's time at which it fires. If empty, it never fires."""
 
 
 def punctual(schedule: "Schedule") -> tuple[float, ...]:
@@ -93,7 +92,7 @@ class Schedule:
 
 
 class Scheduler:
-    """The service. `firing` decides when, and how often, each schedule fires."""
+    """The service. `firing` determines when and how often each schedule fires."""
 
     def __init__(
         self, timeline: Timeline, functions: Invoker, queues: Queues, lock: RLock, firing: Firing = punctual
@@ -192,7 +191,7 @@ class Scheduler:
         try:
             if arn.startswith("arn:aws:lambda:"):
                 self._functions.find(arn)
-                json.loads(sent)  # a queue takes any text
+                json.loads(sent)  # a queue accepts any text
             elif arn.startswith("arn:aws:sqs:"):
                 self._queues.find(arn)
             else:
@@ -328,7 +327,7 @@ def scheduled_event(arn: str, at: datetime) -> dict[str, Any]:
 
 @cache
 def _zones() -> frozenset[str]:
-    """The names of all time zones, read once: reading them takes long."""
+    """The names of all time zones, cached because reading them is slow."""
     return frozenset(available_timezones())
 
 

@@ -27,9 +27,9 @@ from local.clock import Event, Timeline
 SHARDS = 4
 """The number of open shards."""
 RECORDS_PER_SHARD = 5_000
-"""A shard closes after so many writes. (The service's shards close after some hours.)"""
+"""The number of writes after which a shard closes. (The service's shards close after some hours.)"""
 RETRY_AFTER_SECONDS = (1, 2, 5, 10, 30, 60)
-"""Waits before the retries of a failed batch; the last repeats."""
+"""Seconds before the retries of a failed batch; the last repeats."""
 STREAM_DUPLICATES = 0.02
 """The share of successful batches that are delivered again, in whole or in part."""
 _RECORD_BYTES = 700  # a record's size without its images, at least
@@ -37,10 +37,10 @@ _RECORD_BYTES = 700  # a record's size without its images, at least
 
 @dataclass(frozen=True)
 class StreamMapping:
-    """The template's event source mapping. -1: unlimited.
+    """The template's event source mapping. -1 means unlimited.
 
     A record must match one of `filters`, the patterns of FilterCriteria; without patterns, every record matches.
-    `window_seconds`: how long a batch collects records after its first; `tumbling_seconds`: 0 for no windows.
+    `window_seconds`: how long a batch collects records after its first. `tumbling_seconds`: 0 for no windows.
     """
 
     function: Function
@@ -56,7 +56,7 @@ class StreamMapping:
 
 @dataclass(frozen=True)
 class _Record:
-    """One change. `second`: its time in epoch seconds; `bytes`: its maximum size in an invocation's payload; `expired`:
+    """One change. `second`: its time in epoch seconds. `bytes`: its maximum size in an invocation's payload. `expired`:
     the item was removed because its time had passed."""
 
     number: int
@@ -70,7 +70,8 @@ class _Record:
 
 @dataclass(eq=False)
 class _Shard:
-    """One shard. `records` are not yet taken; `written` counts all. `ended`: it is closed."""
+    """One shard. `records`: those that the function has not processed. `written`: the number of all records. `ended`:
+    the shard is closed."""
 
     id: str
     number: int
@@ -83,8 +84,8 @@ class _Shard:
 class _Lineage:
     """A shard and its successors, read in order, one invocation at a time.
 
-    `limits`: sizes of the next batches after a failure; `window`: the start of the open window in epoch seconds;
-    `state`: the function's last result in it.
+    `limits`: sizes of the next batches after a failure. `window`: the start of the open window in epoch seconds.
+    `state`: the function's last result in that window.
     """
 
     chance: random.Random
@@ -100,7 +101,7 @@ class _Lineage:
 class Stream:
     """One mapping's view of a table's stream. Thread-safe.
 
-    `seed` decides sequence numbers and duplicates; `duplicates` is their share of the batches.
+    `seed` determines sequence numbers and duplicates. `duplicates`: the share of batches that are delivered again.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Stream:
             return [lineage.shards[-1].id for lineage in self._lineages]
 
     def waiting(self) -> int:
-        """The number of records that the function has not taken yet."""
+        """The number of records that the function has not processed yet."""
         with self._lock:
             return sum(len(shard.records) for lineage in self._lineages for shard in lineage.shards)
 
@@ -154,7 +155,7 @@ class Stream:
         expired = self._changes is not None and self._changes.by_service
         name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         keys = {key: item.plain[key] for key in self._key_names}
-        place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of like keys are alike
+        place = (zlib.crc32(repr(keys).encode()) * 0x9E3779B1 >> 20) % SHARDS  # CRCs of similar keys are similar
         lineage = self._lineages[place]
         with self._lock:
             shard = lineage.shards[-1]
@@ -172,7 +173,7 @@ class Stream:
             self._read_in_time(lineage)
 
     def _new_shard(self, place: int, generation: int) -> _Shard:
-        """A shard with an id and numbers like the service's; they do not rise from shard to shard."""
+        """A shard with an id and sequence numbers like the service's. Numbers do not rise from shard to shard."""
         chance = self._lineages[place].chance
         number = 100_000_000_000_000_000_000 * chance.randint(10, 99) + chance.randrange(10**9)
         return _Shard(f"shardId-{_FIRST_SHARD + generation:020d}-{chance.getrandbits(32):08x}", number)
@@ -191,7 +192,7 @@ class Stream:
     # ---- reading ------------------------------------------------------------------------------------------------
 
     def _read_in_time(self, lineage: _Lineage) -> None:
-        """Schedule a read for when a batch is full or its window is over. Needs the lock."""
+        """Schedule a read for the time when a batch is full or its window is over. Needs the lock."""
         if lineage.reading or lineage.failures:
             return
         waiting = len(lineage.shards[0].records)
@@ -232,7 +233,7 @@ class Stream:
             self._after_success(lineage, batch, final, result)
 
     def _next(self, lineage: _Lineage) -> tuple[list[_Record], bool]:
-        """The next batch, all of one window, and whether the open window ends first. Needs the lock."""
+        """The next batch, all of it from one window, and whether the open window ends first. Needs the lock."""
         shard, length = lineage.shards[0], self.mapping.tumbling_seconds
         first = shard.records[0] if shard.records else None
         if length and lineage.window is not None:
@@ -269,7 +270,7 @@ class Stream:
             lineage.failures = 0
 
     def _after_failure(self, lineage: _Lineage, batch: list[_Record], failure: FunctionFailed) -> None:
-        """Retry the batch, whole or in halves, or give it up. The end of a window is retried until it succeeds."""
+        """Retry the batch, whole or in halves, or give up on it. The end of a window is retried until it succeeds."""
         lineage.failures += 1
         if batch:
             if lineage.limits:
@@ -373,7 +374,8 @@ class Stream:
 
 
 _SERVICE = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
-"""Who removes expired items. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html"""
+"""The user that removes expired items.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html"""
 _FIRST_SHARD = 1_541_626_099_284
 
 
@@ -385,9 +387,9 @@ def _instant(instant: datetime) -> str:
 
 
 def check_pattern(pattern: Any) -> None:
-    """Raises `ValueError` for a filter pattern that is not emulated.
+    """Raise `ValueError` for a filter pattern that is not emulated.
 
-    Emulated are lists of values of which one must be equal, `{"exists": true}` and `{"prefix": "…"}`.
+    Supported are lists of values of which one must be equal, `{"exists": true}` and `{"prefix": "…"}`.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
     """
     if not isinstance(pattern, dict) or not pattern:

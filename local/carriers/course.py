@@ -11,14 +11,14 @@ from random import Random
 from typing import Literal
 
 Outcome = str
-"""One of `OUTCOMES`, or `refused-<code>`: the carrier refuses the request with this error code of its own."""
+"""One of `OUTCOMES`, or `refused-<code>`: the carrier refuses the request with this error code."""
 OUTCOMES: tuple[Outcome, ...] = (
     "completed", "no-answer", "busy", "failed", "canceled", "voicemail", "invalid-number", "refused-429", "error-500",
     "timeout-after-placing", "no-callback", "duplicate-callbacks", "late-callbacks", "late-detection",
 )  # fmt: skip
-"""The outcomes of requests to place a call that have names."""
+"""The named outcomes of requests to place a call."""
 MACHINES: tuple[Outcome, ...] = ("voicemail", "late-detection")
-"""Those whose call a machine answers. `late-detection`: it is over before machine detection reports."""
+"""Outcomes in which a machine answers. `late-detection`: the call is over before machine detection reports."""
 UNSCRIPTED: dict[Outcome, int] = {"completed": 50, "no-answer": 22, "busy": 12, "voicemail": 10, "failed": 6}
 """Outcomes of requests to numbers without a script, in percent."""
 _REFUSED = re.compile(r"refused-([1-9][0-9]{4,5})", re.ASCII)
@@ -52,7 +52,8 @@ def is_outcome(text: object) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """What happens `seconds` after a call was placed: it changes to `status`; None: machine detection reports."""
+    """What happens `seconds` after a call was placed: it changes to `status`, or, if None, machine detection
+    reports."""
 
     seconds: float
     status: Status | None
@@ -63,7 +64,7 @@ def course(
 ) -> list[Step]:
     """The steps of a placed call, in order.
 
-    It rings for `ring_seconds` at most, and is cut off after `limit_seconds` of conversation. `detects`: machine
+    The call rings for at most `ring_seconds`, and is cut off after `limit_seconds` of conversation. `detects`: machine
     detection reports during the conversation or, for `late-detection`, after it.
     """
     dialled = Step(DIALLED_SECONDS, "initiated")
@@ -90,7 +91,7 @@ def course(
 
 
 class Scripts:
-    """The outcomes of the requests to place calls, by number. `seed` decides those without a script. Thread-safe."""
+    """The outcomes of requests to place calls, by number. `seed` determines those without a script. Thread-safe."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

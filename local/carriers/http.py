@@ -1,7 +1,8 @@
-"""The emulated platform behind the carrier `http`: Redial's own signed contract (docs/carriers.md), read strictly.
+"""The emulated platform behind the carrier `http`: a strict implementation of Redial's signed contract
+(docs/carriers.md).
 
-Whatever a lenient platform would let pass is refused here: a wrong or old signature, a field too many or too few, a
-value out of range, a key that comes again with another body. Callbacks are signed and sent by code of this file's own.
+It refuses requests that a lenient platform would accept: a wrong or old signature, unknown or missing fields, a value
+out of range, a repeated key with a different body. Callbacks are signed and sent by this file's own code.
 """
 
 import hashlib
@@ -24,9 +25,9 @@ from local.web.inbox import verify
 from local.web.server import RESET, Request, Response, is_loopback, send
 
 OLDEST_DIAL = timedelta(seconds=60)
-"""A request to place a call that was signed longer ago is refused: Redial may have given it up."""
+"""The maximum age of a request to place a call. An older one is refused: Redial may have given the attempt up."""
 PRICE = "0.012"
-"""Of an answered call, in dollars."""
+"""The price of an answered call, in dollars."""
 CALLBACK_AGAIN_SECONDS = (1.0, 5.0, 30.0, 120.0)
 LATE_CALLBACK_SECONDS = 180.0
 DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
@@ -48,12 +49,12 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "reports": lambda value: value in ([], ["ringing"], ["in-progress"], ["ringing", "in-progress"]),
     "callback_url": lambda value: isinstance(value, str) and re.match(r"https?://", value) is not None,
 }
-"""Every field of a request to place a call, and what its value must be."""
+"""Every field of a request to place a call, and the check of its value."""
 
 
 @dataclass(eq=False)
 class PlatformCall:
-    """One call that was placed. `status` is the contract's; times are simulated, aware UTC."""
+    """A placed call. `status`: as in the contract. Times are simulated, aware UTC."""
 
     call_id: str
     request: dict[str, Any]
@@ -66,7 +67,7 @@ class PlatformCall:
     opts_out: bool = False
 
     def report(self) -> dict[str, Any]:
-        """What the platform says of it, in callbacks and answers."""
+        """The call as the platform reports it, in callbacks and answers."""
         said: dict[str, Any] = {
             "dial_key": self.request["dial_key"],
             "call_id": self.call_id,
@@ -84,15 +85,14 @@ class PlatformCall:
 
 
 Post = Callable[[str, bytes, dict[str, str]], Response | None]
-"""How a callback gets to its URL: body and headers; the answer, or None where none came."""
+"""Sends a callback to a URL, with a body and headers. Returns the answer, or None if there is none."""
 
 
 @dataclass
 class Platform:
     """One account at the platform, at the address `url`. `scripts`: the outcomes of requests to place calls. `seed`
-    decides its secret and its call ids. `opting_out`:
-    numbers whose answered calls end with an opt-out. `problems`: what the contract does not allow, and callbacks
-    that failed."""
+    determines its secret and its call ids. `opting_out`: numbers whose answered calls end with an opt-out. `problems`:
+    violations of the contract, and failed callbacks."""
 
     timeline: Timeline
     url: str
@@ -124,7 +124,7 @@ class Platform:
         return self._refuse(405, f"{request.method} is not allowed here")
 
     def live(self) -> int:
-        """How many calls are live."""
+        """The number of live calls."""
         return sum(call.ended_at is None for call in self.calls)
 
     def _place(self, request: Request) -> Response | None:
@@ -208,7 +208,7 @@ class Platform:
     def _begin(self, wanted: dict[str, Any], outcome: Outcome) -> PlatformCall:
         now = self.timeline.now()
         with self._lock:
-            # Visible characters that a URL must quote: an id is the platform's own.
+            # Visible characters that a URL must quote: a platform may choose any id.
             call_id = f"v3:{_hex(self.seed, len(self.calls))}/?#%&+='\""
             call = PlatformCall(call_id, wanted, outcome, now, opts_out=wanted["to"] in self.opting_out)
             self.calls.append(call)
@@ -252,7 +252,7 @@ class Platform:
         self._report(call, report)
 
     def _report(self, call: PlatformCall, report: dict[str, Any], tries: int = 0) -> None:
-        """Send one report, and again until it is accepted."""
+        """Send a report, and repeat it until it is accepted."""
         answer = self._send(call.request["callback_url"], report)
         if answer is not None and 200 <= answer.status < 300:
             return
@@ -269,7 +269,7 @@ class Platform:
         return self.post(url, body, self.headers(body))
 
     def headers(self, body: bytes, at: datetime | None = None) -> dict[str, str]:
-        """The headers of a message to Redial, signed at that time (None: now)."""
+        """The headers of a message to Redial, signed with the time `at` (None: now)."""
         seconds = str(int((at or self.timeline.now()).timestamp()))
         webhook_id = "msg_" + hashlib.sha256(body + seconds.encode()).hexdigest()[:20]
         return {
@@ -311,7 +311,7 @@ def signature(secret: str, webhook_id: str, seconds: str, body: bytes) -> str:
 
 
 def secret_of(text: str) -> str:
-    """A signing secret that is always the same for the same text."""
+    """A signing secret derived from a text."""
     return "whsec_" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

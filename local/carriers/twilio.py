@@ -2,8 +2,7 @@
 
 https://www.twilio.com/docs/voice/api/call-resource. Requests that Twilio would accept in spite of a mistake (unknown
 parameters, values out of range, a body that is not a form) are refused, so that the adapter cannot rely on leniency.
-
-`/_carrier/…` is for users of the local stack: scripts, the account, its calls, how many are live, and problems.
+`/_carrier/…` is for users of the local stack: scripts, the account, its calls, the number of live calls, and problems.
 """
 
 import base64
@@ -27,7 +26,7 @@ from local.web.server import RESET, Request, Response
 
 API_VERSION = "2010-04-01"
 NUMBERS = ("+12025550100", "+12025550101")
-"""The account's numbers, from the range that is reserved for fiction."""
+"""The account's numbers, from the range reserved for fiction."""
 COUNTRIES = (
     ("US", "United States/Canada", "NORTH_AMERICA", "+1"),
     ("GB", "United Kingdom", "EUROPE", "+44"),
@@ -36,7 +35,7 @@ COUNTRIES = (
     ("IN", "India", "ASIA", "+91"),
     ("AU", "Australia", "OCEANIA", "+61"),
 )
-"""Countries whose dialing permissions are listed: a few of the real one's 218."""
+"""Countries whose dialing permissions are listed: a few of the real service's 218."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 EVENTS = ("initiated", "ringing", "answered", "completed")
 STATUSES = ("queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled")
@@ -45,11 +44,11 @@ MAX_RING_TIMEOUT_SECONDS = 600
 DEFAULT_TIME_LIMIT_SECONDS = 14400
 MAX_TIME_LIMIT_SECONDS = 86400
 EVENTS_AFTER = timedelta(minutes=15)
-"""A call's Events can be read so long after its end: https://www.twilio.com/docs/voice/api/call-event-resource."""
+"""How long after its end a call's Events can be read: https://www.twilio.com/docs/voice/api/call-event-resource."""
 PRICE = Decimal("0.014")
-"""What a completed call costs, in US dollars."""
+"""The price of a completed call, in US dollars."""
 PRICED_AFTER = timedelta(minutes=3)
-"""How long after its end a call has its price: null until then, as Twilio documents."""
+"""How long after its end a call has its price. It is null until then, as Twilio documents."""
 INITIAL_BALANCE = Decimal(100)
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -112,7 +111,7 @@ class TwilioError(Exception):
 
 
 class Carrier:
-    """One account at Twilio. `seed` decides its sids and the outcomes of numbers without a script."""
+    """One account at Twilio. `seed` determines its sids and the outcomes of numbers without a script."""
 
     def __init__(self, timeline: Timeline, seed: int) -> None:
         self.account_sid = "AC" + _hex(seed, "account")
@@ -136,7 +135,7 @@ class Carrier:
 
     @property
     def secret(self) -> dict[str, str]:
-        """The credentials, as Redial's secret holds them."""
+        """The credentials in the form of Redial's secret."""
         return {"account_sid": self.account_sid, "auth_token": self.auth_token}
 
     def rotate(self, auth_token: str) -> None:
@@ -210,7 +209,7 @@ class Carrier:
         return Response.of(200, self._resource(call))
 
     def _events(self, request: Request, sid: str) -> Response:
-        """Every request about a call, oldest first: the first is the one that placed it."""
+        """Every request about a call, oldest first. The first one placed the call."""
         asked = _query(request, frozenset({"Page", "PageSize", "PageToken"}))
         call = self._known(sid)
         visible = call.ended_at is not None and self._timeline.now() >= call.ended_at + EVENTS_AFTER
@@ -248,7 +247,7 @@ class Carrier:
         return self._page(request, asked, "incoming_phone_numbers", numbers)
 
     def _verified(self, request: Request) -> Response:
-        """Numbers that the account does not own and may call from: none, unless a test adds some."""
+        """Numbers that the account does not own but may call from. Empty unless a test adds some."""
         asked = _query(request, frozenset({"PhoneNumber", "FriendlyName", "Page", "PageSize", "PageToken"}))
         numbers = [
             {
@@ -393,7 +392,7 @@ class Carrier:
         return Response.of(404, {"message": f"There is no {request.method} {request.path} here."})
 
     def _account(self) -> dict[str, Any]:
-        """What a user of the local stack wants to know of the account."""
+        """The account's data for users of the local stack."""
         completed = sum(call.ended_at is not None and call.status == "completed" for call in self.calls.all())
         return {
             "carrier": "twilio",
@@ -534,7 +533,7 @@ def _check_twiml(twiml: str) -> None:
 
 
 def _fits(call: Call, asked: dict[str, str], started: list["_Started"]) -> bool:
-    """Whether a call passes the filters. A queued call has no start time, and passes no filter by it."""
+    """Whether a call passes the filters. A queued call has no start time, so it passes no filter by start time."""
     request = call.request
     fields = {"To": request.to, "From": request.from_number, "Status": call.status}
     if any(asked.get(name, value) != value for name, value in fields.items()):
@@ -544,7 +543,7 @@ def _fits(call: Call, asked: dict[str, str], started: list["_Started"]) -> bool:
 
 @dataclass(frozen=True)
 class _Started:
-    """A filter by start time: to the second, or to the day where the query has a date."""
+    """A filter by start time: to the second, or to the day if the query has a date."""
 
     compare: Callable[[datetime, datetime], bool]
     moment: datetime

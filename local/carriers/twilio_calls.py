@@ -23,18 +23,18 @@ from local.web.server import Response, is_loopback
 SIP_CODES = {"completed": "200", "busy": "486", "no-answer": "487", "canceled": "487", "failed": "503"}
 
 RING_TIMEOUT_BUFFER_SECONDS = 5.0
-"""Twilio adds these to the ring timeout of a request."""
+"""Seconds that Twilio adds to the ring timeout of a request."""
 BAD_INSTRUCTIONS_SECONDS = 1.0
 DUPLICATE_AFTER_SECONDS = (1.5, 95.0)
 LATE_AFTER_SECONDS = {"completed": 180.0, "ringing": 240.0, "answered": 300.0, "initiated": 360.0}
-"""Delays of `late-callbacks`, by event: they arrive minutes late and out of order."""
+"""Seconds of delay for `late-callbacks`, by event: callbacks arrive minutes late and out of order."""
 CALLBACK_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class CallRequest:
-    """A valid request to place a call. URLs are as configured, connection overrides (`#rc=3&rp=all`) included. `url` or
-    `twiml` says what to do with the answered call."""
+    """A valid request to place a call. URLs are as configured, including connection overrides (`#rc=3&rp=all`). `url`
+    or `twiml` has the instructions for the answered call."""
 
     to: str
     from_number: str
@@ -51,7 +51,7 @@ class CallRequest:
 
 @dataclass
 class Notice:
-    """An HTTP request about a call and the status of its answer; None: no answer."""
+    """An HTTP request about a call, and the status of its answer (None: no answer)."""
 
     at: datetime
     url: str
@@ -62,8 +62,8 @@ class Notice:
 
 @dataclass(eq=False)
 class Call:
-    """A placed call. Times are simulated, aware UTC. `starts_at`: when it leaves the account's queue.
-    `stream_url`: what its audio was connected to."""
+    """A placed call. Times are simulated, aware UTC. `starts_at`: when it leaves the account's queue. `stream_url`: the
+    media stream to which its audio was connected."""
 
     sid: str
     request: CallRequest
@@ -91,7 +91,7 @@ class Call:
 
     @property
     def queue_milliseconds(self) -> int:
-        """How long it waits in the account's queue before it starts."""
+        """Milliseconds that the call waits in the account's queue before it starts."""
         return (self.starts_at - self.placed_at) // timedelta(milliseconds=1)
 
 
@@ -129,9 +129,9 @@ Post = Callable[[str, bytes, dict[str, str], Overrides], Response | Literal["ct"
 
 
 class Calls:
-    """The calls of one account, their scripts and callbacks. `seed` decides sids and outcomes without a script.
+    """The calls of one account, their scripts and callbacks. `seed` determines sids and outcomes without a script.
 
-    `calls_per_second`: how many calls the account starts a second; the others wait in its queue. None: any number.
+    `calls_per_second`: how many calls the account starts a second; the others wait in its queue. None: no limit.
     https://www.twilio.com/docs/voice/api/call-resource
     """
 
@@ -168,7 +168,7 @@ class Calls:
             return self._live, self._max_live
 
     def place(self, request: CallRequest, outcome: Outcome, asked: Notice) -> Call:
-        """Place a call; its course then runs by the timeline. `asked`: the HTTP request that placed it."""
+        """Place a call, whose course then runs on the timeline. `asked`: the HTTP request that placed it."""
         now = self._timeline.now()
         with self._lock:
             sid = "CA" + hashlib.md5(f"{self._seed} call {len(self._calls)}".encode()).hexdigest()  # noqa: S324  a name
@@ -183,7 +183,7 @@ class Calls:
         return call
 
     def _start(self, now: datetime) -> datetime:
-        """When the next call starts. The caller holds the lock."""
+        """The start time of the next call. Needs the lock."""
         if self.calls_per_second is None:
             return now
         start = now if self._next_start is None else max(now, self._next_start)
@@ -191,7 +191,7 @@ class Calls:
         return start
 
     def hang_up(self, call: Call, status: Literal["canceled", "completed"]) -> bool:
-        """End a call by request, at once; its callback follows. False where its status does not allow this."""
+        """End a call on request, at once; its callback follows. Returns False if its status does not allow this."""
         ending: Status = "completed" if call.answered_at is not None else "canceled"
         with self._lock:
             if call.ended_at is not None or (status == "canceled" and call.answered_at is not None):
@@ -203,7 +203,7 @@ class Calls:
         return True
 
     def _end(self, call: Call, ending: Status) -> None:
-        """The caller holds the lock."""
+        """Record the end of a call. Needs the lock."""
         call.status, call.sip_code = ending, SIP_CODES[ending]
         call.ended_at = call.updated_at = self._timeline.now()
         self._live -= 1
@@ -244,7 +244,7 @@ class Calls:
         self._report(call, "completed", step.status)
 
     def _report(self, call: Call, event: str, status: str) -> None:
-        """Send the status callback for `event` if the call subscribes to it, as its outcome requires."""
+        """Send the status callback for `event`, if the call subscribes to it, in the way that its outcome requires."""
         url = call.request.status_callback
         if url is None or event not in call.request.status_events:
             return
@@ -284,7 +284,8 @@ class Calls:
         self._notify(call, url, parameters, f"{call.sid}-amd")
 
     def _instructed(self, call: Call) -> bool:
-        """Carry out the call's TwiML, maybe fetched from a URL on this machine. Whether the call can continue."""
+        """Execute the call's TwiML, possibly fetched from a URL on this machine. Returns whether the call can
+        continue."""
         if call.request.twiml is not None:
             call.stream_url = stream_of(call.request.twiml)
             return True
@@ -305,7 +306,7 @@ class Calls:
         return True
 
     def _notify(self, call: Call, url: str, parameters: dict[str, str], token: str, tries: int = 1) -> None:
-        """Post a callback, and retry it as its URL's connection overrides say."""
+        """Post a callback, and retry it according to its URL's connection overrides."""
         overrides = Overrides.of(url)
         if call.outcome == "no-callback":
             call.notices.append(Notice(self._timeline.now(), urldefrag(url).url, parameters, error="lost"))
@@ -367,7 +368,7 @@ class Calls:
                 connection.close()
 
     def _parameters(self, call: Call, status: str) -> dict[str, str]:
-        """The parameters of every request about a call; Twilio sends unknown ones empty."""
+        """The parameters of every request about a call. Twilio sends unknown ones empty."""
         return {
             "AccountSid": self._account_sid,
             "ApiVersion": "2010-04-01",
@@ -406,14 +407,14 @@ def rfc2822(instant: datetime) -> str:
 
 
 def _twiml_trouble(body: bytes, content_type: str) -> str | None:
-    """What is wrong with fetched TwiML; None: nothing."""
+    """The fault of fetched TwiML, or None."""
     if content_type.partition(";")[0].strip() not in ("text/xml", "application/xml"):
         return f"content type {content_type or 'missing'} is not XML"
     return twiml_trouble(body)
 
 
 def twiml_trouble(twiml: str | bytes) -> str | None:
-    """What is wrong with TwiML; None: nothing. A stream's URL has no query (errors 31920 and 31922).
+    """The fault of TwiML, or None. A stream's URL must have no query (errors 31920 and 31922).
 
     https://www.twilio.com/docs/voice/twiml/stream
     """
@@ -431,6 +432,6 @@ def twiml_trouble(twiml: str | bytes) -> str | None:
 
 
 def stream_of(twiml: str | bytes) -> str | None:
-    """The URL of the media stream to which this TwiML connects a call; None: it connects it to none."""
+    """The URL of the media stream to which this TwiML connects a call, or None."""
     stream = ElementTree.fromstring(twiml).find("Connect/Stream")
     return None if stream is None else stream.get("url")

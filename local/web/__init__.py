@@ -1,1 +1,1 @@
-"""HTTP on one machine: the server, the API as API Gateway runs it, and the webhook inbox."""
+"""HTTP on one machine: the server, the API as it runs behind API Gateway, and the webhook inbox."""

@@ -2,8 +2,7 @@
 
 Event format 2.0: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 Paths are decoded, query strings are as sent, header names are in lower case with repeats joined by commas, cookies are
-separate, and bodies other than text and JSON (forms, for example) are in base64.
-
+separate, and bodies other than text and JSON (such as forms) are in base64.
 `/_local/…` is for users of the local stack: clock, request counts, schedules, dead letters, the table.
 """
 
@@ -32,7 +31,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 API_ID = "local"
 DOCUMENTATION = ("/docs", "/openapi.json")
 CALLBACKS = "/callbacks/"
-"""The path of the carrier's callbacks, which events of the timeline send."""
+"""The path of the carrier's callbacks, which are sent by events of the timeline."""
 
 
 def timestamp(instant: datetime) -> str:
@@ -41,8 +40,8 @@ def timestamp(instant: datetime) -> str:
 
 
 class Api:
-    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`;
-    `cors` None: browsers' pages may not call; `shown` adapts the documentation's text to this stack."""
+    """Routes requests to functions. `down` returns the names of servers that are not up, for `/health`. `cors`: None if
+    pages in browsers may not call the API. `shown` adapts the documentation's text to this stack."""
 
     def __init__(
         self,
@@ -98,7 +97,7 @@ class Api:
             return RESET
 
     def _documentation(self, request: Request) -> Response:
-        """The documentation with this stack's agent in its examples, which thus succeed as they are."""
+        """The documentation with this stack's agent in its examples, so that they work unchanged."""
         headers = [(name, value) for name, value in request.headers if name.lower() != "accept-encoding"]
         answer = self._through_function(replace(request, headers=headers))
         return replace(answer, body=self._shown(answer.body.decode()).encode())
@@ -140,7 +139,8 @@ class Api:
         return _error(404, f"There is no {request.method} {request.path} here.")
 
     def _dynamodb(self, request: Request) -> Response:
-        """DynamoDB's own protocol, for `make keys LOCAL=1`: the operation is in a header, the body is JSON."""
+        """Answer a request in DynamoDB's protocol, for `make keys LOCAL=1`: the operation is in a header, the body is
+        JSON."""
         operation = (request.header("x-amz-target") or "").rpartition(".")[2]
         client = self._aws.client("dynamodb")
         methods = {name: method for method, name in client.meta.method_to_api_mapping.items()}
@@ -155,7 +155,7 @@ class Api:
 
 
 class _Matcher:
-    """A route and its rank: API Gateway takes the most specific matching route, `$default` last."""
+    """A route and its rank: API Gateway selects the most specific matching route, `$default` last."""
 
     def __init__(self, route: Route) -> None:
         self.route = route
@@ -245,7 +245,7 @@ def event_of(request: Request, route_key: str, path_parameters: dict[str, str], 
 
 
 def _text_of(body: bytes, content_type: str) -> str | None:
-    """The body as text; None: its type is not text, and the event has it in base64."""
+    """The body as text. None if its type is not text; the event then has it in base64."""
     kind = content_type.partition(";")[0].strip().lower()
     textual = kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml"))
     try:
@@ -286,5 +286,5 @@ def _schedule_answer(schedule: Schedule) -> dict[str, Any]:
 
 
 def _error(status: int, message: str) -> Response:
-    """An error in the form of the HTTP API."""
+    """An error in the HTTP API's format."""
     return Response.of(status, {"error": status, "message": message, "detail": message})

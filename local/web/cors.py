@@ -1,4 +1,4 @@
-"""CORS as API Gateway's HTTP API answers it: preflights by itself, and headers added to what a function answers.
+"""CORS as in API Gateway's HTTP API: it answers preflights itself, and adds headers to a function's answers.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 """
@@ -22,12 +22,12 @@ class Cors:
 
     @staticmethod
     def is_preflight(request: Request) -> bool:
-        """A browser asks whether a page may send a request."""
+        """Whether the request is a browser's question whether a page may send a request."""
         names = {name.lower() for name, _ in request.headers}
         return request.method == "OPTIONS" and {"origin", f"{_PREFIX}request-method"} <= names
 
     def preflight(self, request: Request) -> Response:
-        """The answer to a preflight. Without headers for a foreign origin: the browser then refuses the request."""
+        """The answer to a preflight. For a foreign origin it has no headers, so the browser refuses the request."""
         allowed = [
             (f"{_PREFIX}allow-methods", ",".join(self.methods)),
             (f"{_PREFIX}allow-headers", ",".join(self.headers)),
@@ -37,7 +37,7 @@ class Cors:
         return Response(204, headers=origin + allowed if origin else [])
 
     def added(self, request: Request, response: Response) -> Response:
-        """The response with CORS headers in place of the function's own, for a request with an allowed origin."""
+        """The response with CORS headers instead of the function's own, if the request has an allowed origin."""
         kept = [(name, value) for name, value in response.headers if not name.lower().startswith(_PREFIX)]
         origin = self._origin(request)
         exposed = [(f"{_PREFIX}expose-headers", ",".join(self.exposed))] if origin else []

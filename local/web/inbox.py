@@ -1,16 +1,16 @@
 """The webhook inbox: records the requests that are posted to it, and verifies their signatures.
 
-    POST /<any name>              a webhook; answered with 200, or as `fail` says
+    POST /<any name>              a webhook; answered with 200, or as set by `fail`
     GET  /_inbox/<name>           every request, oldest first
     POST /_inbox/<name>/fail      {"times": n, "status": 500}: the next n requests fail; "retry_after": seconds
     POST /_inbox/<name>/answer    [{"body": {…}, "status": 200, "after_seconds": 0}, …]: the answers of the next
-                                  requests, of which the last repeats; a "body" that is a text is sent as it is
+                                  requests; the last repeats. A text as "body" is sent unchanged
 
-With answers of its own an inbox acts as a pre-dial hook or a scrub, or as a webhook receiver that suppresses a number.
-It is strict then: a request whose signature is not valid is answered 401.
+With such answers an inbox acts as a pre-dial hook, a scrub, or a webhook receiver that suppresses a number. It is
+strict then: a request without a valid signature is answered with 401.
 
-Signatures are those of https://www.standardwebhooks.com, verified independently of the code under test.
-Their timestamps are compared with the machine's clock, as receivers do, not with the simulated one.
+Signatures follow https://www.standardwebhooks.com and are verified independently of the code under test.
+Their timestamps are compared with the machine's clock, as receivers do, not with the simulated clock.
 """
 
 import base64
@@ -62,7 +62,7 @@ class _Failing:
 
 @dataclass(frozen=True)
 class Scripted:
-    """An answer of an inbox. `body`: JSON, or a text that is sent as it is."""
+    """An answer of an inbox. `body`: JSON, or a text that is sent unchanged."""
 
     body: Any
     status: int = 200
@@ -70,7 +70,7 @@ class Scripted:
 
 
 class Inbox:
-    """`secrets` returns the valid webhook secrets; `tell` is called for every delivery; if it fails, the server answers
+    """`secrets` returns the valid webhook secrets. `tell` is called for every delivery. If it fails, the server answers
     500, which is recorded."""
 
     def __init__(
@@ -93,12 +93,12 @@ class Inbox:
             return list(self._received.get(name, []))
 
     def fail(self, name: str, times: int, status: int, retry_after: int | None = None) -> None:
-        """Answer the next `times` deliveries to a name with `status`, and Retry-After with `retry_after` seconds."""
+        """Answer the next `times` deliveries to a name with `status`, and with `retry_after` seconds as Retry-After."""
         with self._lock:
             self._failing[name] = _Failing(times, status, retry_after)
 
     def answer(self, name: str, *answers: Scripted) -> None:
-        """Answer the next requests to a name so; the last answer repeats. None: as any other name again."""
+        """Set the answers to the next requests to a name; the last one repeats. Without answers, the name is reset."""
         with self._lock:
             self._answers[name] = list(answers)
 

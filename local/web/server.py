@@ -1,4 +1,4 @@
-"""A small HTTP server on 127.0.0.1: calls a function for each request, in one thread per connection."""
+"""A small HTTP server on 127.0.0.1 that calls a function for each request, in one thread per connection."""
 
 import errno
 import ipaddress
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 IDLE_SECONDS = 65
 """The idle timeout of a kept-alive connection, longer than that of clients' pools."""
 MAX_DRAIN_BYTES = 64 * 1024 * 1024
-"""At most so much of a refused body is read, so that its sender receives the response."""
+"""The maximum that is read of a refused body, so that its sender receives the response."""
 
 
 class PortTaken(Exception):
@@ -40,7 +40,7 @@ class Request:
     version: str
 
     def header(self, name: str) -> str | None:
-        """The value of a header, repeats joined by commas; None: it is missing."""
+        """The value of a header, with repeats joined by commas, or None."""
         values = [value for key, value in self.headers if key.lower() == name.lower()]
         return ",".join(values) if values else None
 
@@ -76,7 +76,7 @@ def _not_serving(request: Request) -> Response | None:
 class HttpServer:
     """A server on 127.0.0.1. Binds its port at once, and serves from `start` to `stop`.
 
-    Port 0 takes a free one, which `port` then shows. Requests with larger bodies than `max_body_bytes` are answered
+    Port 0 selects a free one, which is then in `port`. Requests with bodies larger than `max_body_bytes` are answered
     with `too_large`. Raises `PortTaken`.
     """
 
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             self.close_connection = True
             return self._send(owner.too_large)
-        # As it was sent: `self.path` has lost repeated slashes, and `urlsplit` takes what follows them for a host.
+        # The path as sent: `self.path` has lost repeated slashes, and `urlsplit` treats what follows them as a host.
         path, _, query = self.requestline.split()[1].partition("#")[0].partition("?")
         request = Request(
             self.command, unquote("/" + path.removeprefix("/")), query, list(self.headers.items()), body,
@@ -172,13 +172,13 @@ class _Handler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What is not HTTP is answered in JSON too."""
+        """Also answer requests that are not HTTP in JSON."""
         self.close_connection = True
         self.command, self.request_version = getattr(self, "command", None) or "", self.protocol_version
         self._send(Response.of(code, {"message": message or HTTPStatus(code).phrase}))
 
     def _read_body(self, limit: int) -> bytes | None:
-        """The body; None when it is longer than `limit`. Raises `ValueError` where its length makes no sense."""
+        """The body, or None if it is longer than `limit`. Raises `ValueError` for an invalid length."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             return self._read_chunks(limit)
         length = int(self.headers.get("Content-Length") or 0)
@@ -222,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def send(method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
-    """Send a request to a server of this machine. Raises `OSError` and `HTTPException`."""
+    """Send a request to a server on this machine. Raises `OSError` and `HTTPException`."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or HOST, parts.port, timeout=IDLE_SECONDS)
     try:

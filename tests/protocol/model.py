@@ -184,7 +184,7 @@ LINE = model("line", """
 
     promise a live call holds a line ? any(phases[who] == live and who not in holders for who in (0, 1, 2))
     promise a line has one holder ? len(holders) > 1
-    promise no call waits beside a free line ? queue and not (holders or jobs or killed)
+    promise no call waits while a line is free ? queue and not (holders or jobs or killed)
     good {*phases} == {over} and not holders
     live every call gets its turn
 """, {"ABC": "ABC", "AFTER": AFTER, "Job": Job, "add": add, "drop": drop, "mark": mark},
