@@ -44,7 +44,7 @@ FILTER_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """The filter of a listing of an agent's executions; a field that is None does not filter. `created_from` and
+    """The filter of a listing of an agent's executions; None does not filter. `created_from` and
     `created_to` are inclusive. `voicemail` is the current attempt's flag. `user_number` is E.164."""
 
     status: Status | None = None
@@ -901,8 +901,8 @@ class Carrier(Protocol):
         exception."""
 
     def check(self) -> str | None:
-        """None if the carrier accepts requests to place calls, as far as can be told without placing one, else what is
-        wrong. A carrier's failure is a result, not an exception."""
+        """None if the carrier accepts requests to place calls, as far as can be checked without placing one, else what
+        is wrong. A carrier's failure is a result, not an exception."""
 
     def unknown_caller_ids(self, numbers: Collection[str]) -> set[str] | None:
         """The numbers (E.164) that the carrier account may not call from, because it neither owns nor has verified

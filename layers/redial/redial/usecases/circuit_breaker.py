@@ -56,7 +56,7 @@ class CircuitBreaker:
 
     def admit(self, asked: Asked, check: Callable[[], str | None]) -> Admission:
         """Decide whether this call may be placed, and from which caller id: the first whose calls are not held, if
-        there is one. `check` returns what is wrong with the carrier account, as far as can be told without placing a
+        there is one. `check` returns what is wrong with the carrier account, as far as can be checked without placing a
         call, or None."""
         caller, found, holds = self._found(asked)
         if holds is not None:  # checked before the first write: a probe that another circuit holds would be lost
