@@ -258,8 +258,8 @@ def next_open(
 
 
 def closes(at: datetime, rule: CallingRule, zones: Sequence[str]) -> datetime:
-    """The first full minute after `at` (aware UTC) at which the rule's windows are closed in one of `zones`; a week
-    later where there is none until then. `at` is open in all of them."""
+    """The first full minute after `at` (aware UTC) at which the rule's windows are closed in one of `zones`, but at
+    most a week later. The windows must be open at `at` in all of them."""
     first = (at - _EPOCH) // _MINUTE
     return _EPOCH + min(_closes_in(rule, zone, first, first + _WEEK) for zone in zones) * _MINUTE
 

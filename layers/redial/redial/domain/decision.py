@@ -48,8 +48,8 @@ class Decision:
     """What one gate decided. `rule`: which rule it applied ("9-18"); `reason`: why the attempt waits or the call ends.
 
     A deferred attempt waits `until` that time or, if it is None, until it is woken (a line is free, the batch is
-    resumed). `announced`: a `rescheduled` event tells the customer of the time. `delayed`: a batch's contact waits in
-    the delayed set rather than in the queue. `status`: the final status of an ended execution.
+    resumed). `announced`: a `rescheduled` event notifies the customer of the time. `delayed`: a batch's contact waits
+    in the delayed set rather than in the queue. `status`: the final status of an ended execution.
     """
 
     gate: Gate | None

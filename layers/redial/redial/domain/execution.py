@@ -682,14 +682,14 @@ class Execution:
         return self._end_attempt(Outcome(Status.ERROR, permanent=permanent, reason=reason), now, lost=True)
 
     def without_retry(self, reason: str) -> "Execution":
-        """Replace the retry, the last change and not saved yet, by an end as `stopped`."""
+        """Replace the retry, which is the last change and not saved yet, with an end as `stopped`."""
         *others, ended, retry = self.changes
         assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
         stopped = Change(Status.STOPPED, retry.at, ended.attempt, ended=reason)
         return replace(self, changes=(*others, ended, stopped))
 
     def give_up(self, reason: str) -> "Execution":
-        """Remove the retry, the last change and not saved yet: the attempt before it is the last one."""
+        """Remove the retry, which is the last change and not saved yet: the attempt before it is the last one."""
         *others, ended, retry = self.changes
         assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
         return replace(self, changes=(*others, replace(ended, ended=reason)))

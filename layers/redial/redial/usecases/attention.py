@@ -20,7 +20,7 @@ def items(services: Services, account_id: str) -> list[Circuit]:
 
 def resolve(services: Services, account_id: str, item_id: str) -> Circuit:
     """Have calls placed again: for the account's circuit if a check finds no fault, for any other circuit at once.
-    Returns the changed circuit. Raises `NotFound`, and `StaleVersion` if other writers were faster several times."""
+    Returns the circuit after that. Raises `NotFound`, and `StaleVersion` if other writers were faster several times."""
     found = next((one for one in items(services, account_id) if str(one.attention_id) == item_id), None)
     if found is None:
         raise NotFound(f"there is no attention item {item_id}")

@@ -19,7 +19,8 @@ SHORTEST_SPREAD = timedelta(seconds=30)
 LONGEST_SPREAD = timedelta(minutes=5)
 """Held calls are tried again spread over a time as long as their wait, within these bounds, not all at once."""
 _MOST_TRIES = 5
-"""Conflicting writes after which a dial waits, or a result is not counted: then other invocations count theirs."""
+"""Tries while other writers are faster; then a dial waits, or a result is not counted, since the others count
+theirs."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def create_call(
         key_pool=key_pool,
     )
     if call.scheduled_at is not None:
-        execution = execution.lease_delivery(execution_id[:8], now)  # of an immediate call, dial delivers it
+        execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers an immediate call's first event
     with taken(services, quota, 1, now) as taken_call:
         is_new = services.executions.create(execution.with_due(now))
         taken_call.unused = not is_new

@@ -30,8 +30,8 @@ LONGEST_DELAY = timedelta(minutes=15)
 _CLOCKS_DIFFER = timedelta(seconds=2)
 """Added to the delay of a message: the clock of the function that receives it may be behind."""
 _LEASE_NEEDED = timedelta(seconds=65)
-"""A lease that another function took for this invocation is renewed unless it lasts as long as this one may run (60
-s)."""
+"""A lease that another function took for this invocation is renewed if less than this is left: the invocation may run
+for 60 s."""
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 """A longer `Retry-After` is cut to this."""
 

@@ -10,8 +10,8 @@ waiting ─► gates ──► line ──► gates, rate, ──► circuit, pa
 
 Calls of an API key with a quota of lines also need one of the key's lines (`usecases.key_lines`).
 
-An invocation does not wait for a start. If the batch's rate limit or the carrier account's pace sets a start some
-seconds ahead, dial gets a message with a delay, and all gates decide again when it arrives.
+An invocation waits only for a start within `SHORTEST_DELAY`. If the batch's rate limit or the carrier account's pace
+sets a later one, dial gets a message with a delay, and all gates decide again when it arrives.
 
 Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders, so each dial
 is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call. In
@@ -183,7 +183,7 @@ class Dial:
 
     def _read(self, execution_id: str, consistent: bool) -> Execution | None:
         """The execution. An eventually consistent read is enough to dial it, since the claim is saved over that
-        version. A consistent one is required to leave it."""
+        version. An attempt is left undialled only after a consistent read."""
         execution = self.services.executions.get(execution_id, consistent=consistent)
         if consistent:
             return execution

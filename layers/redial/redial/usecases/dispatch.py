@@ -217,7 +217,7 @@ def _dispatch_shard(services: Services, pool: Pool, shard: int, holders: set[str
 
 
 def _restart_lost_head(services: Services, pool: Pool, shard: int, holders: set[str], now: datetime) -> None:
-    """Invoke dial for the queue's head if it already holds a line of this full shard, since its dial was lost."""
+    """Invoke dial for the queue's head if it already holds a line of this full shard: its dial was lost."""
     calls = services.queue.front(pool.pool_id).calls
     if calls and calls[0].execution_id in holders and acquire(services, pool, shard, calls[0], now):
         _invoke_dial(services, pool, Turn(calls[0], queued=True), shard)

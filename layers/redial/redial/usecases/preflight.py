@@ -29,7 +29,7 @@ from redial.usecases.policies import policy_of
 from redial.usecases.shared_contacts import AT_ONCE, running_batches, shared_contacts
 
 SHORTEST_CALL = timedelta(seconds=5)
-"""The least average time for which a call holds its line: unanswered, busy or refused."""
+"""The shortest average time for which a call holds its line: unanswered, busy or refused."""
 DELAY = timedelta(minutes=2)
 """How late a wait for a time may end: timers fire to the minute, and the sweeper runs every minute."""
 LATER = datetime.max.replace(tzinfo=UTC)
