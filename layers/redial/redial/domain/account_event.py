@@ -1,4 +1,4 @@
-"""Events of an account: an attention item opened, or its calls are let go. Each has a delivery of its own."""
+"""Events of an account: an attention item was opened or resolved. Each event has its own delivery."""
 
 import uuid
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ class AccountEventKind(StrEnum):
 
 @dataclass(frozen=True)
 class AccountEvent:
-    """One event, with its delivery. `id`: 32 hexadecimal digits after `PREFIX`. `circuit`: the attention item as it was
-    then. `version` counts saves; `due_at`: when the sweeper must check the delivery; `newer`: see `Execution`."""
+    """One event, with its delivery. `id`: 32 hexadecimal digits after `PREFIX`. `circuit`: the attention item at that
+    time. `version` counts saves; `due_at`: when the sweeper must check the delivery; `newer`: see `Execution`."""
 
     id: str
     kind: AccountEventKind
@@ -50,12 +50,12 @@ class AccountEvent:
         return pending_events(self.delivery, self.last_sequence)
 
     def lease_delivery(self, lease_id: str, now: datetime) -> "AccountEvent":
-        """As of an execution."""
+        """With the delivery leased to `lease_id`; the same object if nothing is pending or `may_send` is false."""
         leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
     def with_due(self, now: datetime) -> "AccountEvent":
-        """With the time by which the delivery must have gone on; None once it is over."""
+        """With `due_at` set: when the sweeper must check the delivery; None once it is over."""
         return replace(self, due_at=self.delivery.due(self.created_at, now) if self.pending() else None)
 
 
@@ -65,7 +65,7 @@ def is_event_id(subject_id: str) -> bool:
 
 
 def attention_event(before: Circuit, after: Circuit, now: datetime) -> AccountEvent | None:
-    """What the change of a circuit means for the account; None: nothing that it is sent."""
+    """The event that follows from the change of a circuit; None unless the circuit opens or is no longer open."""
     opens = after.state is CircuitState.OPEN
     if opens == (before.state is CircuitState.OPEN):
         return None

@@ -14,14 +14,13 @@ DEFAULT_MAX_CONCURRENT_CALLS = 10
 DEFAULT_RING_TIMEOUT_SECONDS = 30
 DEFAULT_MAX_CALL_SECONDS = 3600
 DEFAULT_PROVIDER = "twilio"
-"""The carrier where neither the agent, nor its account, nor the stack names one, and of executions that were stored
-without one."""
+"""The carrier if neither the agent, nor its account, nor the stack names one, and of executions stored without one."""
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What is used where an agent leaves it out: an account's, or the stack's. At most one of `answer_url` and
-    `stream_url` is set. `policy`: the label of an account's default policy; its agents have it as `account_policy`."""
+    """Settings of an account or of the stack for agents that leave them out. At most one of `answer_url` and
+    `stream_url` is set. `policy`: the label of an account's default policy; its agents store it as `account_policy`."""
 
     provider: str | None = None
     from_phone_numbers: tuple[str, ...] = ()
@@ -53,17 +52,19 @@ class Agent:
     `time_zone`: the IANA zone of contacts that name none (None: by the number's prefix).
     `peak_concurrent_calls`: the highest limit before it was lowered (0: never lowered). Line shards up to that limit
     may still have holders.
-    `stopped_before`: the agent was stopped then. Calls created, and batches asked to start, at or before that instant
-    are not dialled any more.
-    `deleted_at`: deleted for the customer; the item stays so that its live calls can be reported.
-    `webhook_statuses`: only events of these are sent, and the carrier is not asked for others. None: all.
-    `purpose`: of its calls, where neither the call nor its batch names one. `consent_required`: the countries (ISO
-    3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or had,
-    suppressions or consents, so dial reads those of the number. `contact_limits`: the text of `ContactLimits`.
+    `stopped_before`: when the agent was stopped. Calls created, and batches asked to start, at or before that time are
+    not dialled any more.
+    `deleted_at`: when the customer deleted it; the item stays so that its live calls can be reported.
+    `webhook_statuses`: only events with these statuses are sent, and the carrier is not asked to report others. None:
+    all.
+    `purpose`: the purpose of its calls if neither the call nor its batch names one. `consent_required`: the countries
+    (ISO 3166) whose numbers are called only with a consent; `EVERYWHERE`: all. `has_number_rules`: its account has, or
+    had, suppressions or consents, so dial reads those of the number. `contact_limits`: the text of `ContactLimits`.
     `has_account_limits`: its account has, or had, contact limits, so dial reads the account.
-    `policy`: the label of its policy, such as `lead-outreach@3`. `account_policy`: its account's, for an agent without
-    one of its own. `expires_after_minutes`: so long after its time no attempt of a call starts.
-    `scrub`: says whether a number may be called; `pre_dial_hook`: whether an attempt may be dialled now.
+    `policy`: the label of its policy, such as `lead-outreach@3`. `account_policy`: the label of its account's policy,
+    for an agent without its own. `expires_after_minutes`: no attempt of a call starts this long after the call's time.
+    `scrub`: the endpoint that says whether a number may be called; `pre_dial_hook`: whether an attempt may be dialled
+    now.
     `newer`: see `Execution`.
     """
 
@@ -105,7 +106,7 @@ class Agent:
 
     @property
     def pool_id(self) -> str:
-        """Of its lines and its queue; see `KeyLines` for the other kind."""
+        """The id of its lines and its queue; see `KeyLines` for those of an API key."""
         return self.agent_id
 
     @property
@@ -124,17 +125,17 @@ class Agent:
 
     @property
     def limits(self) -> ContactLimits | None:
-        """How often its calls may ring one number, over all calls of the account to it. None: it sets no limits."""
+        """Its contact limits, for which all calls of the account to a number count. None: it sets no limits."""
         return None if self.contact_limits is None else ContactLimits.parse(self.contact_limits)
 
     @property
     def has_answer(self) -> bool:
-        """It says what to do with an answered call."""
+        """Whether it sets what happens with an answered call."""
         return self.answer_url is not None or self.stream_url is not None
 
     def with_defaults(self, *levels: Defaults) -> "Agent":
-        """The agent with what it leaves out, from the first of `levels` that has it. `answer_url` and `stream_url` are
-        one thing: a level that has either decides."""
+        """The agent with each missing setting taken from the first of `levels` that has it. `answer_url` and
+        `stream_url` count as one setting: the first level with either supplies both."""
         agent = self
         for level in levels:
             if agent.provider is None and level.provider is not None:
@@ -151,8 +152,8 @@ class Account:
     """A customer.
 
     `webhook_secrets` sign its webhooks: one, or two during a rotation (newest first). `premium_numbers`: it may call
-    premium-rate and shared-cost numbers. `defaults`: of its agents. `contact_limits`: of all its calls, in addition to
-    their agents'. `webhook_url`: of its own events (`AccountEvent`).
+    premium-rate and shared-cost numbers. `defaults`: settings for its agents. `contact_limits`: apply to all its calls,
+    in addition to those of their agents. `webhook_url`: where its own events (`AccountEvent`) are sent.
     """
 
     account_id: str

@@ -1,4 +1,4 @@
-"""API keys: what each may do, and how that compares with another."""
+"""API keys: their rights, and how the rights of two keys compare."""
 
 from dataclasses import field
 from datetime import datetime
@@ -8,8 +8,8 @@ from redial.domain.values import dataclass
 
 
 class KeyScope(StrEnum):
-    """What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
-    (`OPERATE`); change agents, rules, keys and the account, and erase (`ADMIN`). None includes another."""
+    """What an API key may do: read (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
+    (`OPERATE`); change agents, rules, keys and the account, and erase (`ADMIN`). No scope includes another."""
 
     READ = "read"
     CALL = "call"
@@ -18,7 +18,7 @@ class KeyScope(StrEnum):
 
 
 ALL_SCOPES = tuple(KeyScope)
-"""Of a key that was made without naming any."""
+"""The scopes of a key that was created without naming any."""
 
 
 class NumbersShown(StrEnum):
@@ -30,11 +30,11 @@ class NumbersShown(StrEnum):
 
 @dataclass(frozen=True)
 class KeyRights:
-    """What an API key may do. The defaults are those of a key that was made without restrictions.
+    """The rights of an API key. The defaults are those of a key created without restrictions.
 
-    `agents`: ids of the only agents that it sees and changes; None: all of the account, later ones too. `calls_a_day`:
-    how many calls it may have accepted in a day (UTC); None: any number. `lines`: how many of its calls may be up at
-    once; None: as many as their agents have lines.
+    `agents`: ids of the only agents that it sees and changes; None: all agents of the account, later ones included.
+    `calls_a_day`: the maximum of accepted calls in a day (UTC); None: any number. `lines`: the maximum of its
+    concurrent calls; None: limited only by the lines of their agents.
     """
 
     scopes: tuple[KeyScope, ...] = ALL_SCOPES
@@ -44,7 +44,7 @@ class KeyRights:
     lines: int | None = None
 
     def beyond(self, other: "KeyRights") -> list[str]:
-        """What these rights allow that `other` does not, each in words."""
+        """What these rights allow and `other` does not, each in words."""
         more = [f"the scope {scope}" for scope in self.scopes if scope not in other.scopes]
         if other.agents is not None:
             own = ["all agents"] if self.agents is None else [f"agent {one}" for one in self.agents]
@@ -67,7 +67,7 @@ ALL_RIGHTS = KeyRights()
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as its owner may see it again: everything but the key. `last_used_at`: the hour of its last request."""
+    """Everything about a key except the key itself. `last_used_at`: the hour of its last request."""
 
     key_id: str
     account_id: str
@@ -80,8 +80,8 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request. `key_id` and `key_hash` are empty where it is authenticated by a signature. `last_used_at`:
-    before this request."""
+    """The sender of a request. `key_id` and `key_hash` are empty if the request is authenticated by a signature.
+    `last_used_at`: the hour of the key's last request before this one."""
 
     account_id: str
     rights: KeyRights
@@ -92,5 +92,5 @@ class Caller:
 
 
 def hour_of(instant: datetime) -> datetime:
-    """The beginning of its hour."""
+    """The beginning of the instant's hour."""
     return instant.replace(minute=0, second=0, microsecond=0)

@@ -1,7 +1,7 @@
 """The audit: one record for each change that a request or an operator made. Records are never changed or removed.
 
-Records hold no secret, no API key and no full phone number: of a URL only its host, of what Redial does not read (other
-keys of an agent's configuration) only whether it changed, and numbers are masked.
+Records hold no secret, no API key and no full phone number. A URL is cut to its host, numbers are masked, and what
+Redial does not read (other keys of an agent's configuration) is recorded only as changed.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ from redial.domain.masking import masked_text
 from redial.domain.values import dataclass
 
 OPERATOR = "operator"
-"""Who uses the command line with AWS credentials, in place of the name of a key."""
+"""The name recorded, in place of a key's, for changes by the command line with AWS credentials."""
 LONGEST_TEXT = 500
-"""Longer texts are cut in records."""
+"""Longer texts are cut in records. In characters."""
 _URL = re.compile(r"^((?:https?|wss?)://)([^/?#]*)(.*)$", re.DOTALL)
 _SKIPPED = frozenset(
     {
@@ -27,17 +27,17 @@ _SKIPPED = frozenset(
         "webhook_secrets",
     }
 )
-"""Fields that are no setting, or secret."""
+"""Fields that are not settings, or are secret."""
 
 Changes = Mapping[str, tuple[Any, Any]]
-"""Values of settings before and after, by field; each is JSON."""
+"""Values of settings before and after the change, by field, as JSON."""
 
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """A change that was made. `key_id` is None, and `by` says who it was, where no API key was used. `operation`: the
-    `operationId` of the route, or what the operator's command did. `resource_type`: such as `agent`; `resource_id`:
-    None where it is the account or several. `details`: what else to know of it; JSON."""
+    """A change that was made. `key_id` is None if no API key was used; `by` then names who made the change.
+    `operation`: the `operationId` of the route, or what the operator's command did. `resource_type`: such as `agent`;
+    `resource_id`: None for the account, or for several resources. `details`: further facts, as JSON."""
 
     id: str
     account_id: str
@@ -67,7 +67,7 @@ def differences(before: Any, after: Any) -> Changes:
 
 
 def recorded(value: Any) -> Any:
-    """A value as a record shows it: JSON without secrets and full phone numbers."""
+    """A value as it is recorded: JSON without secrets and full phone numbers."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -76,7 +76,7 @@ def recorded(value: Any) -> Any:
         return [recorded(one) for one in value]
     if isinstance(value, Mapping):
         return {str(name): recorded(one) for name, one in value.items()}
-    if dataclasses.is_dataclass(value) and str(value) == repr(value):  # one without a text of its own
+    if dataclasses.is_dataclass(value) and str(value) == repr(value):  # it has no `__str__` of its own
         return {one.name: recorded(getattr(value, one.name)) for one in dataclasses.fields(value)}
     return _text(value.isoformat() if isinstance(value, datetime) else str(value))
 
@@ -96,5 +96,5 @@ def _canonical(value: Any) -> str:
 
 
 def _fingerprint(text: str) -> str:
-    """Tells that a value changed, without the value."""
+    """A short hash, which shows that a value changed without showing the value."""
     return f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:8]}…"

@@ -36,11 +36,11 @@ RUNNING_CHECK = timedelta(minutes=10)
 GONE_CHECK = timedelta(minutes=5)
 """Interval between checks of a deleted batch that still has live calls."""
 RESULTS_FRESH = timedelta(minutes=15)
-"""Maximum age of a results file that is not final; an older one is written anew."""
+"""Maximum age of a results file that is not final; an older one is rewritten."""
 TOMBSTONE_LIFE = timedelta(hours=25)
 """How long a removed batch's id stays reserved: an hour longer than an Idempotency-Key is remembered."""
 MOST_SHARED = 100
-"""Maximum other batches that a batch remembers to share contacts with."""
+"""Maximum number of batches with shared contacts that a batch stores."""
 MAX_SCHEDULINGS = 100
 """Maximum schedulings of a batch: each appends a change to the batch's one item."""
 FIRST_RECOUNT = timedelta(hours=1)
@@ -61,7 +61,7 @@ class BatchWork(StrEnum):
     DELETE_AGAIN = "delete again"  # contacts that were live, or stored by an invocation that began before the removal
     RESULTS = "results"  # write results.csv
     ERASE = "erase"  # erase rows in its files
-    EXPIRE = "expire"  # kept long enough: it is deleted, with its contacts and files
+    EXPIRE = "expire"  # its retention period is over: delete it, with its contacts and files
 
 
 class BatchStatus(StrEnum):
@@ -101,8 +101,8 @@ class Recount:
     `due`: time of the next recount if the position does not move.
     `row`, `found`, `newest`: progress of the current recount: last row counted, counts so far, time of the newest
     change seen.
-    `corrected`: the recount's result where it differs from the counts. Valid for `position` only: records counted
-    later may or may not be included in it.
+    `corrected`: the recount's result if it differs from the counts. Valid for `position` only: it may or may not
+    include records counted later.
     """
 
     position: str
@@ -135,21 +135,21 @@ class Batch:
     `calls_per_second`: rate limit for starting calls. `first_dials_first`: first dials precede due retries.
     `ingested`: the whole file has been read. `total`, `valid`: rows read and accepted so far. `indexed`: its contact
     index is stored (not by earlier versions). `compared`: it was compared with the batches that ran when it started.
-    `shared`: (batch id, contacts) of batches that have contacts of this one and ran at the same time.
+    `shared`: (batch id, number of shared contacts) of batches that ran at the same time and have contacts of this one.
     `stored_to`: every contact up to this row is stored.
     `audit_from`: no contact up to this row was left behind. `audited_to`: the dispatch cursor at the previous audit,
     at `checked_at`.
-    `withdrawn`: it is over, and none of its waiting contacts can be dialled any more: they are stopped, and shown so.
-    `cleared_row`: progress of storing that with each of them, or of deleting; `cleared`: that is complete.
+    `withdrawn`: it is over, and none of its waiting contacts can be dialled any more; they are shown as stopped.
+    `cleared_row`: progress of storing the stop of each contact, or of deleting contacts; `cleared`: that is complete.
     `worker`: id of the invocation with the exclusive lease until `worker_until`.
     `results_wanted`, `results_at`: a results file was requested; when the last one was written.
-    `erase_rows`: rows that are to be erased in its files.
-    `recount`: see `Recount`. `kept_until`: of a batch that is over, when it is deleted with its contacts and files
-    (None: never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `policy`,
-    `policy_is_default`, `newer`: see `Execution`.
+    `erase_rows`: rows to erase in its files.
+    `recount`: see `Recount`. `kept_until`: when a batch that is over is deleted with its contacts and files (None:
+    never). `expires_at`: the batch is a tombstone, deleted at that time. `purpose`, `policy`, `policy_is_default`,
+    `newer`: see `Execution`.
     `last_start`: no attempt of a contact starts from then on; `expires_after_minutes`: the same, counted from the
     batch's start. At most one of the two is set. `counted`: its contacts were counted against the quota of an API key.
-    `key_pool`: see `Execution`; of the key that last asked for its start, else of the one that created it.
+    `key_pool`: see `Execution`; that of the key that last asked for its start, else of the key that created it.
     """
 
     id: str
@@ -208,12 +208,12 @@ class Batch:
 
     @cached_property
     def rows(self) -> RowCheck | None:
-        """The check of its rows. None: a batch of a version that made none."""
+        """The check of its rows. None: the batch was created by a version without row checks."""
         return None if self.row_check is None else RowCheck.parse(self.row_check, self.created_at)
 
     @property
     def key_lines(self) -> KeyLines | None:
-        """The lines of its API key, of which each of its calls holds one."""
+        """The lines of its API key. Each of its calls holds one. None: there is no quota of lines."""
         return KeyLines.parse(self.account_id, self.key_pool)
 
     @property
@@ -254,7 +254,7 @@ class Batch:
         return self.contacts_expire_if_started(self.start_at)
 
     def contacts_expire_if_started(self, at: datetime | None) -> datetime | None:
-        """The same with the start `at`, which it had after one of its events."""
+        """`contacts_expire_at` if the batch starts at `at`, such as the start that it had at an earlier event."""
         if self.expires_after_minutes is None or at is None:
             return self.last_start
         return at + timedelta(minutes=self.expires_after_minutes)
@@ -272,8 +272,8 @@ class Batch:
     def shown(self, contact: Execution) -> Execution:
         """The contact as the API shows it.
 
-        While the batch waits for its start it is `scheduled`, not `queued`. For display only: it is stored as `queued`
-        from the beginning. Once the batch is withdrawn a waiting contact is `stopped`, as will be stored with it.
+        While the batch waits for its start, its contacts are shown as `scheduled`, although they are stored as `queued`
+        from the beginning. Once the batch is withdrawn, a waiting contact is shown as `stopped`, which is stored later.
         """
         if self.withdrawn:
             return self.end_contact(contact)
@@ -285,18 +285,18 @@ class Batch:
 
     @property
     def contacts_end(self) -> str:
-        """Why contacts that wait end with the batch, which is over."""
+        """The reason with which waiting contacts end when the batch is over."""
         return "batch stopped" if self.status is BatchStatus.STOPPED else "the batch's file cannot be used"
 
     def end_contact(self, contact: Execution) -> Execution:
-        """A waiting contact as it ended with this batch, which is over; any other as it is."""
+        """End a waiting contact with this batch, which is over. Any other contact is returned unchanged."""
         if not contact.state.is_waiting:
             return contact
         return contact.end(self.updated_at, stopped(self.contacts_end))
 
     def shown_counts(self, counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Contacts by status, as `shown` shows them. A contact that was being handed to the carrier when the batch was
-        withdrawn counts as `stopped` until the carrier reports on it."""
+        """Contacts by status, as `shown` shows them. A contact that was being dialled when the batch was withdrawn
+        counts as `stopped` until the carrier reports on it."""
         if self.withdrawn:
             others = {status: count for status, count in counts.items() if Status(status) not in WAITING}
             ended = sum(counts.values()) - sum(others.values()) + others.get(Status.STOPPED, 0)
@@ -308,7 +308,7 @@ class Batch:
         return dict(sorted({**others, Status.SCHEDULED.value: waiting}.items()))
 
     def has_fresh_results(self, now: datetime) -> bool:
-        """The results file is final, or at most `RESULTS_FRESH` old."""
+        """Whether the results file is final, or at most `RESULTS_FRESH` old."""
         if self.results_at is None or self.results_wanted:
             return False
         if self.status is BatchStatus.COMPLETED and self.results_at > self.updated_at:
@@ -350,7 +350,7 @@ class Batch:
         return read._with(BatchStatus.PROCESSED, now) if self.status is BatchStatus.CREATED else read
 
     def sharing(self, others: Mapping[str, int]) -> "Batch":
-        """With the contacts that it shares with other batches, {batch id: contacts}; the most ones are kept."""
+        """Add batches with shared contacts, {batch id: number of contacts}. The `MOST_SHARED` largest are kept."""
         found = sorted({**dict(self.shared), **others}.items(), key=lambda one: (-one[1], one[0]))[:MOST_SHARED]
         return self if tuple(found) == self.shared else replace(self, shared=tuple(found))
 
@@ -374,7 +374,8 @@ class Batch:
         return self._with(BatchStatus.STOPPED, now, reason, counts)
 
     def withdraw(self) -> "Batch":
-        """None of its contacts holds a line and waits; a deleted batch shows nothing any more."""
+        """Mark the batch as withdrawn: no waiting contact holds a line. Not needed for a deleted batch, which is not
+        shown."""
         return self if self.withdrawn or self.deleted_at is not None else replace(self, withdrawn=True)
 
     def complete(self, now: datetime, counts: Mapping[str, int]) -> "Batch":
@@ -408,7 +409,7 @@ class Batch:
         )
 
     def kept_for(self, keep: timedelta | None) -> "Batch":
-        """With `kept_until` set, where it is over and has none yet. `keep` None: for ever."""
+        """Set `kept_until`, if the batch is over and has none yet. `keep` None: kept for ever."""
         if keep is None or not self.is_over or self.kept_until is not None or self.is_tombstone:
             return self
         return replace(self, kept_until=self.updated_at + keep)

@@ -1,4 +1,4 @@
-"""A called number: which call of the account has it now, and what was done with it in the last month.
+"""A called number: which call of the account has reserved it, and its call history of the last month.
 
 Pure. `usecases.one_call` has the protocol.
 """
@@ -15,7 +15,8 @@ from redial.domain.values import dataclass
 
 @dataclass(frozen=True)
 class Reservation:
-    """An attempt that may be claimed: only over that version of its execution. `at`: when it was reserved."""
+    """The reservation of a number by an attempt, which may be claimed over that version of its execution only. `at`:
+    when it was made."""
 
     execution_id: str
     attempt: int
@@ -25,17 +26,17 @@ class Reservation:
 
 @dataclass(frozen=True)
 class CalledNumber:
-    """What is stored of an account's number. `holder`: the last attempt that reserved it, over or not, which is not in
-    `history` yet. `version` counts saves; 0: nothing is stored."""
+    """The stored state of a number that an account calls. `holder`: the last attempt that reserved it, over or not;
+    `history` does not include it yet. `version` counts saves; 0: nothing is stored."""
 
     history: ContactHistory = ContactHistory()
     holder: Reservation | None = None
     version: int = 0
 
     def without_holder(self, execution: Execution | None) -> "CalledNumber":
-        """Its holder, which is over, has become history. `execution`: the holder's, as it is now.
+        """Move the holder, which is over, to the history. `execution`: the holder's current state.
 
-        An execution that is gone, or erased, cannot tell: it counts as dialled and answered when it was reserved.
+        If the execution is gone or erased, the holder counts as dialled and answered at the time of its reservation.
         """
         holder, history = self.holder, self.history
         assert holder is not None, "the caller asked"
@@ -53,8 +54,8 @@ class CalledNumber:
 
 
 class Use(StrEnum):
-    """What a holder does with its number. `OVER`: it can dial it no more without reserving it again; `CLAIMING`: its
-    claim may be under way; `LIVE`: its call is being placed, or is up."""
+    """How a holder uses its number. `OVER`: it cannot dial the number without reserving it again; `CLAIMING`: its claim
+    may be under way; `LIVE`: its call is being placed, or is up."""
 
     OVER = "over"
     CLAIMING = "claiming"
@@ -62,7 +63,8 @@ class Use(StrEnum):
 
 
 def use_of(holder: Reservation, execution: Execution | None) -> Use:
-    """`execution`: the holder's, read consistently after the reservation was; None: it is gone."""
+    """How the holder uses its number. `execution`: the holder's, from a consistent read after that of the reservation;
+    None: it is gone."""
     if execution is None or execution.state.is_final:
         return Use.OVER
     if not execution.state.is_waiting:
@@ -72,19 +74,19 @@ def use_of(holder: Reservation, execution: Execution | None) -> Use:
 
 @dataclass(frozen=True)
 class Contact:
-    """What gates decide on. `live`: the id of another execution that calls the number now."""
+    """What the gates know of a number. `live`: the id of another execution that is calling it now."""
 
     history: ContactHistory = ContactHistory()
     live: str | None = None
 
 
 def _may_have_rung(attempt: Attempt) -> bool:
-    """It was dialled, and the carrier did not refuse it. One that was given up as lost may have rung."""
+    """Whether it was dialled and the carrier did not refuse it. A lost attempt may have rung."""
     is_refused = attempt.call_id is None and attempt.ended_at is not None and not attempt.lost
     return attempt.dialed_at is not None and not is_refused
 
 
 def _was_conversation(attempt: Attempt) -> bool:
-    """A person answered, as far as is known."""
+    """Whether a person answered, as far as is known."""
     answered = attempt.status is Status.COMPLETED or attempt.answered_at is not None
     return answered and not attempt.voicemail

@@ -1,8 +1,8 @@
 """Calling rules: the times of the called number's local day at which an attempt may be dialled.
 
-A rule is read by the wall clock. What that means on the two days a year on which clocks change: a window from 2:00 to
-2:30 does not open on the day on which 2:30 does not exist; one from 2:30 to 5:00 opens as the clock jumps from 2:00 to
-3:00; and an hour that comes twice is inside its window both times.
+A rule follows the wall clock, also on the two days a year on which clocks change. A window from 2:00 to 2:30 does not
+open on the day on which these times do not exist; one from 2:30 to 5:00 opens when the clock jumps from 2:00 to 3:00;
+an hour that comes twice is inside its window both times.
 """
 
 import re
@@ -27,24 +27,24 @@ _WEEK = 7 * _DAY
 _AHEAD = 22 * _DAY
 """A weekly window that opens at all opens within three weeks, across any zones and clock changes."""
 _AHEAD_OF_DATES = 400 * _DAY
-"""The same for a rule with excluded dates: a year and a month."""
+"""How far ahead an opening is searched for with excluded dates: a year and a month."""
 _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _NOT = "not"
-"""Word before the excluded dates in the text of a rule."""
+"""The word before the excluded dates in the text of a rule."""
 _MOST = "max"
-"""Word before the attempts per window in the text of a rule."""
+"""The word before the attempts per window in the text of a rule."""
 _SHORT = 24
-"""A rule whose text is longer is recorded as the window that was open."""
+"""Maximum length of a rule's text in records; of a longer rule the open window is recorded."""
 _ZONE = r"[A-Z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}"
 
 
 class Placement(StrEnum):
-    """Where in its windows an attempt is placed that came while they were closed.
+    """Where an attempt that came outside its windows is placed.
 
-    `SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`: not within an hour of the
-    day in which an earlier attempt failed, also while the window is open.
+    `START`: at the opening. `SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`:
+    outside every hour of the day in which an earlier attempt failed, also if the window is open.
     """
 
     START = "start"
@@ -56,10 +56,10 @@ class Placement(StrEnum):
 class CallingRule:
     """When an attempt may be dialled.
 
-    `windows`: (day of the week, first minute, end) by the wall clock; an end over 1440 is on the next day.
-    `excluded`: dates on which nothing is dialled and no window begins. `spread_minutes`: of `Placement.SPREAD`.
-    `per_window`: the attempts that one call may make in a window of one day (0: any number); where windows overlap,
-    each must have one left.
+    `windows`: (day of the week, first minute, end) of the wall clock; an end above 1440 is on the next day.
+    `excluded`: dates on which nothing is dialled and no window begins. `spread_minutes`: the length of
+    `Placement.SPREAD`. `per_window`: the attempts that one call may make in one window of one day (0: any number). If
+    windows overlap, each must have an attempt left.
     """
 
     windows: tuple[tuple[int, int, int], ...]
@@ -117,11 +117,12 @@ class CallingRule:
         return " ".join([hours, *dates, *placed, *minutes, *most])
 
     def __str__(self) -> str:
-        """In words, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15 max 2`."""
+        """The text of the rule, without capital letters: `9-18`, `mo-fr 9-12:30,14-18 sa 10-14 not 2026-12-24 spread 15
+        max 2`."""
         return self._text
 
     def in_short(self, at: datetime, zone: str) -> str:
-        """The rule, where it is short, else its window at that time (aware UTC) in that zone: what is recorded."""
+        """The text for records: the rule if it is short, else its window at that time (aware UTC) in that zone."""
         if len(self._text) <= _SHORT:
             return self._text
         local = at.astimezone(_place(zone))
@@ -147,14 +148,14 @@ class CallingRule:
 
     @property
     def ahead(self) -> int:
-        """How many minutes ahead an opening is looked for."""
+        """How many minutes ahead an opening is searched for."""
         return _AHEAD_OF_DATES if self.excluded else _AHEAD
 
     @cached_property
     def _excluded_days(self) -> frozenset[int]:
         return frozenset(one.toordinal() - _EPOCH_DAY for one in self.excluded)
 
-    @lru_cache(maxsize=512)  # noqa: B019  rules are few, and equal ones are one key
+    @lru_cache(maxsize=512)  # noqa: B019  there are few rules, and equal ones are one key
     def without_hours(self, hours: frozenset[int]) -> "CallingRule":
         """The rule without these hours of the day."""
         left = self.windows
@@ -166,8 +167,8 @@ class CallingRule:
         return replace(self, windows=tuple(sorted(left)))
 
     def spent(self, zone: str, dialled: Sequence[datetime]) -> tuple[tuple[int, int], ...]:
-        """The windows, of certain days, in which a call with these attempts (aware UTC) may have no more: first minute
-        and end, in minutes of the zone's wall clock since 1970."""
+        """The windows in which a call with these attempts (aware UTC) may make no more: (first minute, end) of each
+        window on its day, in minutes of the zone's wall clock since 1970."""
         if not self.per_window:
             return ()
         attempts: Counter[tuple[int, int]] = Counter()
@@ -210,13 +211,13 @@ class CallingRule:
             ]
             if not found:
                 return local
-            # A window over midnight ends with its day where the next one is excluded: that is seen in the next round.
+            # A window over midnight ends with its day if the next day is excluded, which the next round detects.
             local = min(max(found), (day + 1) * _DAY)
         return last
 
 
 def _after(spans: Sequence[tuple[int, int]], minute: int) -> int:
-    """The first minute from this one on that is in none of the spans, which are in order."""
+    """The first minute from `minute` on that is in none of the sorted spans."""
     for start, end in spans:
         if start <= minute < end:
             minute = end
@@ -230,12 +231,12 @@ def next_open(
     tried: Sequence[datetime] = (),
     dialled: Sequence[datetime] = (),
 ) -> datetime | None:
-    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`, in none of
-    them in an hour of the day in which one of `tried` was, nor in a window whose attempts `dialled` has used up.
+    """The first instant at or after `now` (aware UTC) that is within the rule's windows in all of `zones`. In every
+    zone it is outside the hours of the day of `tried`, and outside windows whose attempts `dialled` has used up.
 
-    None: there is none within three weeks (with excluded dates: a year), for the zones are too far apart. A number's
-    zone is rarely certain, so every zone that its prefix allows must agree (a Russian mobile number may be in any of
-    14).
+    None: there is no such instant within three weeks (with excluded dates: a year), because the zones are too far
+    apart. A number's zone is rarely certain, so all zones that its prefix allows must be open (a Russian mobile number
+    may be in any of 14).
     """
     places = [
         (
@@ -257,8 +258,8 @@ def next_open(
 
 
 def closes(at: datetime, rule: CallingRule, zones: Sequence[str]) -> datetime:
-    """The first full minute after `at` (aware UTC) at which the rule's windows are closed in one of `zones`; a week
-    later where there is none until then. `at` is open in all of them."""
+    """The first full minute after `at` (aware UTC) at which the rule's windows are closed in one of `zones`, but at
+    most a week later. The windows must be open at `at` in all of them."""
     first = (at - _EPOCH) // _MINUTE
     return _EPOCH + min(_closes_in(rule, zone, first, first + _WEEK) for zone in zones) * _MINUTE
 
@@ -275,8 +276,8 @@ def _closes_in(rule: CallingRule, zone: str, at: int, last: int) -> int:
 
 
 def spread(opening: datetime, rule: CallingRule, zones: Sequence[str], key: str | int) -> datetime:
-    """The second of its own that `key` has within the rule's first minutes from `opening` on, while all zones are
-    open. A number is the second itself; -1 is the last one."""
+    """The second for `key` within the rule's `spread_minutes` from `opening` on, while all zones are open. A text is
+    hashed; a number is the second itself, and -1 the last one."""
     at = (opening - _EPOCH) // _MINUTE
     minutes = 1
     while minutes < rule.spread_minutes and _all_open(rule, zones, at + minutes):
@@ -290,7 +291,7 @@ def _all_open(rule: CallingRule, zones: Sequence[str], minute: int) -> bool:
 
 
 def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
-    """Why a call to these zones can never be placed."""
+    """The reason why a call to these zones can never be placed."""
     if len(zones) == 1:
         return f"calling hours {rule.summary} never open in {zones[0]}"
     return (
@@ -299,8 +300,8 @@ def never_open(rule: CallingRule, zones: Sequence[str]) -> str:
 
 
 def _first_open(rule: CallingRule, zone: str, spent: Sequence[tuple[int, int]], at: int, last: int) -> int | None:
-    """The first minute from `at` to `last` in the rule's windows in one zone, and in none of `spent`; minutes of UTC
-    since 1970."""
+    """The first minute from `at` to `last` within the rule's windows in one zone, and in none of `spent`. Minutes of
+    UTC since 1970."""
     while at <= last:
         for start, end, offset in _offsets(zone, at // _WEEK):
             begin = max(at, start)
@@ -315,9 +316,9 @@ def _first_open(rule: CallingRule, zone: str, spent: Sequence[tuple[int, int]], 
 
 @lru_cache(maxsize=8192)
 def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
-    """(first minute, end, offset in minutes) of the parts of a week, counted from 1970, that clock changes make of it.
+    """The parts into which clock changes divide a week: (first minute, end, offset in minutes). Weeks count from 1970.
 
-    Clocks change at full minutes, and not twice within a week.
+    Assumes that clocks change at full minutes, and at most once in a week.
     """
     place, start, end = _place(zone), week * _WEEK, (week + 1) * _WEEK
 
@@ -337,18 +338,18 @@ def _offsets(zone: str, week: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def local_time(at: datetime, zone: str) -> datetime:
-    """An instant by the wall clock of an IANA zone."""
+    """The instant as local time of an IANA zone."""
     return at.astimezone(_place(zone))
 
 
 def _place(zone: str) -> "ZoneInfo":
-    from zoneinfo import ZoneInfo  # takes 3 ms; most cold starts need none
+    from zoneinfo import ZoneInfo  # takes 3 ms, and most cold starts do not need it
 
     return ZoneInfo(zone)
 
 
 def check_zone(name: str) -> str:
-    """`name`, where it is an IANA time zone. Raises `ValueError` with the reason, without a subject."""
+    """Return `name` if it is an IANA time zone. Raises `ValueError`, whose message follows the name of the field."""
     if not _is_zone(name):
         raise ValueError(f"must be an IANA time zone, such as Europe/Berlin; there is no {name[:60]!r}")
     return name

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 PLACEHOLDERS = ("{agent_id}", "{execution_id}")
 """The only placeholders allowed in `answer_url` and `stream_url`; filled in per attempt."""
 ANSWER_URL = ("https", "http")
-"""The scheme of `answer_url`, and the one that is allowed too in local development."""
+"""The scheme of `answer_url`, and the one also allowed in local development."""
 STREAM_URL = ("wss", "ws")
-"""The same for `stream_url`."""
+"""The scheme of `stream_url`, and the one also allowed in local development."""
 
 
 def check_carrier_url(url: str, schemes: tuple[str, ...]) -> None:
-    """Raises `ValueError` unless it is a full URL with one of `schemes`, and no braces but `PLACEHOLDERS`."""
+    """Raises `ValueError` unless it is a full URL with one of `schemes`, and its only braces are `PLACEHOLDERS`."""
     plain = re.sub("|".join(map(re.escape, PLACEHOLDERS)), "x", url)
     if not plain.isascii() or re.search(r"[\s\x00-\x1f\x7f{}\\<>\"^`|]", plain):
         raise ValueError(f"must be a URL; in braces it may hold {' and '.join(PLACEHOLDERS)} only")

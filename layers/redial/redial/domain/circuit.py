@@ -1,8 +1,8 @@
-"""The circuit breaker: stops dialling while a carrier refuses every call within a scope, and finds out when it is over.
+"""The circuit breaker: stops dialling while a carrier refuses every call within a scope, and detects recovery.
 
 A scope is a whole carrier account, the calls from one caller id, the calls to one country, or the calls of one agent.
-The last is about no carrier but the agent's scrub or pre-dial hook, which does not answer. An open circuit whose
-cause a person must mend is an attention item (decision 30).
+The last concerns not a carrier but the agent's scrub or pre-dial hook, when it does not answer. An open circuit whose
+cause a person must fix is an attention item (decision 30).
 
     closed ──failures in a row──► open ──its wait is over──► check ──► one probe ──works──► resuming ──minutes──► closed
                                    ▲                           │ fails     │ fails             │ fails again
@@ -10,14 +10,14 @@ cause a person must mend is an attention item (decision 30).
 
 A check asks the carrier without placing a call. If it passes, one call is admitted as the probe. A probe without a
 usable answer may cost that call (decision 15), so the waits after such a probe grow longer. No check can tell whether a
-caller id or a country works: there the probe is a waiting call itself, which rings only if the fault is mended.
+caller id or a country works. There the probe is a waiting call itself, which rings only if the fault is fixed.
 
 How many failures open a circuit depends on what they prove. An outage: five in a row. A refusal that names its cause:
-one, where it proves that all calls within the scope are refused; five of different numbers in a row, where it may
-concern the called number alone.
+one, if it proves that all calls within the scope are refused; five in a row of different numbers, if it may concern the
+called number alone.
 
 Pure: the clock is an argument, and every method returns a new circuit, or the same object if nothing changes. A call
-refused because of its number counts as success of the carrier account; a throttled call says nothing about it.
+refused because of its number counts as a success of the carrier account; a throttled call counts as neither.
 """
 
 import uuid
@@ -40,7 +40,7 @@ WAITS = (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4), timed
 so shorter waits would have no effect."""
 WAITS_AFTER_UNKNOWN = tuple(timedelta(minutes=wait) for wait in (1, 2, 4, 8, 15))
 """Waits after a probe without a usable answer, which may have cost a call: at most four an hour in the long run. Also
-between probes of a caller id or a country: a person needs minutes to mend it, and each waiting call asks again."""
+between probes of a caller id or a country: a person needs minutes to fix it, and each waiting call asks again."""
 PROBE_LASTS = timedelta(seconds=75)
 """Deadline of a check and its probe; then another may be made. Longer than the dial function's timeout (60 s)."""
 RESUMING_FOR = timedelta(minutes=5)
@@ -52,10 +52,11 @@ RESUMED_GROWTH = 4
 FAILURES_TO_OPEN_AGAIN = 3
 """Consecutive failures that reopen a resuming circuit."""
 HEALTHY_TTL = timedelta(seconds=5)
-"""How long a process caches a carrier's circuits while that of the account is healthy, so the delay with which it
-notices an outage found by another. A stale circuit of a caller id or a country costs one refused request at most."""
+"""How long a process caches a carrier's circuits while the account's is healthy. This is also the maximum delay with
+which it notices an outage that another process found. A stale circuit of a caller id or a country costs at most one
+refused request."""
 NOTICED_FOR = timedelta(hours=1)
-"""How long a refusal that opened no circuit is shown as an attention item. Refused calls ask again each 15 minutes."""
+"""How long a refusal that opened no circuit is shown as an attention item. Refused calls try again every 15 minutes."""
 
 
 _IDS = uuid.UUID("5d5f1ad0-8c2a-4b0a-9f3e-1f0d6f2f9f10")
@@ -71,12 +72,12 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True)
 class Circuit:
-    """A circuit's state; `version` counts saves. `provider`: the carrier; of an agent's endpoint, its gate.
+    """A circuit's state; `version` counts saves. `provider`: the carrier, or the gate of an agent's endpoint.
 
-    `scope`, `value`: of which calls; `value` is the caller id (E.164) or the country (ISO 3166, or a calling code).
-    `failures`: consecutive ones since `failing_since` (of a caller id or a country: no call was placed since then), the
-    last at `failed_at` for `reason`, with the carrier's `code`
-    where a person must mend it. `refused`: marks of the different numbers that were refused meanwhile.
+    `scope`, `value`: the calls that it concerns; `value` is the caller id (E.164) or the country (ISO 3166, or a
+    calling code). `failures`: consecutive failures since `failing_since` (for a caller id or a country: no call was
+    placed since then), the last at `failed_at` for `reason`, with the carrier's `code` if a person must fix it.
+    `refused`: marks of the different numbers refused since.
     Open since `opened_at`: nothing is admitted before `next_try_at`; `probes` checks and probes have failed.
     Ramping since `resumed_at`: `resumed` dials were admitted. `newer`: see `Execution`.
     """
@@ -101,18 +102,18 @@ class Circuit:
 
     @property
     def is_of_account(self) -> bool:
-        """It is about all calls of the carrier account."""
+        """Whether it concerns all calls of the carrier account."""
         return self.scope is Scope.ACCOUNT
 
     @property
     def key(self) -> str:
-        """Its name among the account's circuits: `<provider>`, `<provider>#caller_id#+14155550100` or
+        """Its unique name within the account: `<provider>`, `<provider>#caller_id#+14155550100` or
         `<provider>#country#GB`."""
         return self.provider if self.is_of_account else f"{self.provider}#{self.scope}#{self.value}"
 
     @property
     def attention_id(self) -> uuid.UUID:
-        """Of the attention item: the same fault of the same account always has the same id."""
+        """The id of the attention item. The same fault of the same account always has the same id."""
         return uuid.uuid5(_IDS, f"{self.account_id}/{self.key}")
 
     @property
@@ -156,11 +157,12 @@ class Circuit:
 
     @property
     def needs_person(self) -> bool:
-        """Its cause is one that a person must mend, as far as the carrier says."""
+        """Whether a person must fix its cause, according to the carrier."""
         return self.code is not None
 
     def needs_attention(self, now: datetime) -> bool:
-        """Whether a person should look at it: calls wait for it, or were refused lately for what a person must mend."""
+        """Whether a person should check it: calls wait for it, or were recently refused for a cause that a person must
+        fix."""
         match self.state:
             case CircuitState.OPEN:
                 return True
@@ -170,8 +172,8 @@ class Circuit:
         return self.needs_person and self.failed_at is not None and now < self.failed_at + NOTICED_FOR
 
     def resolved(self, now: datetime) -> "Circuit":
-        """As after a person has mended the fault. The account's circuit is probed at once. The others resume: what they
-        admit in vain is refused, costs no call, and opens them again."""
+        """The circuit after a person has fixed the fault. The account's circuit is probed at once. The others resume:
+        if the fault persists, the dials that they admit are refused, which costs no call and opens them again."""
         match self.state:
             case CircuitState.CLOSED:
                 return self._closed() if self.failures else self
@@ -182,7 +184,7 @@ class Circuit:
     # ---- after a dial -------------------------------------------------------------------------------------------
 
     def record(self, result: DialResult, probing: bool, now: datetime, number: str = "") -> "Circuit":
-        """Record the answer to a dial of `number`, or to a check. `probing`: an open circuit had admitted it."""
+        """Record the result of a dial of `number`, or of a check. `probing`: an open circuit had admitted it."""
         works = self._works(result)
         if works is None:
             return self
@@ -193,7 +195,8 @@ class Circuit:
         return self._failed(reason_of(result), fault, _mark(number), probing, waits, now)
 
     def _works(self, result: DialResult) -> bool | None:
-        """Whether an answer shows that calls within the scope are placed (True) or not (False); None: neither."""
+        """Whether a result shows that calls within the scope are placed (True) or not (False); None: it shows
+        neither."""
         match result:
             case Accepted():
                 return True
@@ -220,7 +223,7 @@ class Circuit:
         self, reason: str, fault: Fault | None, mark: str, probing: bool, waits: Sequence[timedelta], now: datetime
     ) -> "Circuit":
         code = fault.code if fault is not None else self.code if self.reason == reason else None
-        if self.state is CircuitState.OPEN:  # other dials were in flight when it opened: nothing new
+        if self.state is CircuitState.OPEN:  # dials that were in flight when it opened prove nothing new
             return replace(self, code=code)._opened(now, self.probes + 1, reason, waits) if probing else self
         forgotten = self.failed_at is None or now - self.failed_at > FORGET_AFTER
         failures, refused = (0, ()) if forgotten else (self.failures, self.refused)
@@ -230,7 +233,7 @@ class Circuit:
             failures = FAILURES_TO_OPEN
         elif mark not in refused:
             failures, refused = failures + 1, (*refused, mark)
-        restarts = forgotten and self.is_of_account  # elsewhere: since when no call was placed
+        restarts = forgotten and self.is_of_account  # other scopes keep it: since when no call was placed
         since = now if restarts or self.failing_since is None else self.failing_since
         failing = replace(
             self, failures=failures, failing_since=since, failed_at=now, reason=reason, code=code, refused=refused
@@ -260,7 +263,7 @@ class Circuit:
 
 
 def _mark(number: str) -> str:
-    """Tells refused numbers apart without storing them: 16 bits, which thousands of numbers share."""
+    """A mark that distinguishes refused numbers without storing them: 16 bits, which thousands of numbers share."""
     return f"{crc32(number.encode()) & 0xFFFF:04x}"
 
 

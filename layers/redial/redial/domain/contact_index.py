@@ -1,7 +1,7 @@
-"""The contacts of a batch's file as they are counted: a keyed hash of each number, and the place it may be in.
+"""The contact index of a batch: a keyed hash of each accepted number, and the place where the number may be.
 
-The batch worker makes it as it reads the file. With it a preflight needs no file, and batches are compared without
-their numbers: 12 bytes a contact.
+The batch worker builds it while it reads the file. A preflight then does not need the file, and batches are compared
+without their numbers. It takes 12 bytes per contact.
 """
 
 from array import array
@@ -14,12 +14,12 @@ from typing import NamedTuple
 from redial.domain.values import dataclass
 
 HASH_DIGITS = 16
-"""Of a number's digest (`number_rules.digest_of`), hexadecimal: two of a million numbers share these 64 bits with a
-probability of one to forty million."""
+"""How many hexadecimal digits of a number's digest (`number_rules.digest_of`) are kept. The probability that any two of
+a million numbers share these 64 bits is one in forty million."""
 
 
 class Rejection(StrEnum):
-    """Why a row of a file is no contact."""
+    """Why a row of a file is rejected."""
 
     DUPLICATE = "duplicate"
     NEVER_PLACEABLE = "never_placeable"  # its calling hours never open
@@ -27,8 +27,8 @@ class Rejection(StrEnum):
 
 
 class Place(NamedTuple):
-    """Where a number may be. `country`, `countries`, `zones`: see `phone_number.located`. `named`: the contact has the
-    zone itself, in place of its prefix's and its agent's."""
+    """Where a number may be. `country`, `countries`, `zones`: see `phone_number.located`. `named`: the contact names
+    its zone, which replaces those of its prefix and its agent."""
 
     country: str
     countries: tuple[str, ...]
@@ -38,8 +38,8 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class ContactIndex:
-    """`hashes`: of the accepted numbers, in ascending order. `places`: the distinct ones; `place_of`: of each hash the
-    position there. `rejected`: rows that are no contacts, by reason."""
+    """The index. `hashes`: those of the accepted numbers, ascending. `place_of`: for each hash, the position of its
+    place in `places`, which are distinct. `rejected`: the number of rejected rows by reason."""
 
     hashes: "array[int]"
     place_of: "array[int]"
@@ -53,7 +53,7 @@ class ContactIndex:
         return ContactIndex(numbers, places, self.places, self.rejected)
 
     def count_by_place(self, among: Collection[int] | None = None) -> Counter[Place]:
-        """How many contacts each place has; `among`: only those with these hashes."""
+        """The number of contacts in each place. `among`: count only contacts with these hashes."""
         if among is None:
             found = Counter(self.place_of)
         else:
@@ -62,7 +62,7 @@ class ContactIndex:
 
 
 class IndexBuilder:
-    """Makes an index, contact by contact. `digest`: the keyed hash of a number."""
+    """Builds an index, contact by contact. `digest` returns the keyed hash of a number."""
 
     def __init__(self, digest: Callable[[str], str]) -> None:
         self._digest = digest
@@ -71,7 +71,7 @@ class IndexBuilder:
         self._rejected: Counter[Rejection] = Counter()
 
     def add(self, number: str, time_zone: str | None) -> None:
-        """A contact, with the zone that it names."""
+        """Add a contact, with the time zone that it names, if any."""
         from redial.domain.phone_number import located
 
         country, countries, zones = located(number)
@@ -97,5 +97,5 @@ def hash_of(digest: str) -> int:
 
 
 def hashes_of(digests: Collection[str]) -> Iterator[int]:
-    """`hash_of` of each."""
+    """The `hash_of` each digest."""
     return map(hash_of, digests)

@@ -1,7 +1,7 @@
-"""Contact limits: how often one number may be called, and how long it rests after a conversation.
+"""Contact limits: how often a number may be called, and how long it is not called after a conversation.
 
-A cap is a number of attempts and a span of time. It is rolling: an attempt counts from its dial until the span is over,
-whatever came of it. Every attempt of the account to the number counts, of all agents, batches and single calls.
+A cap is a number of attempts in a rolling span of time: an attempt counts from its dial until the span is over,
+whatever its outcome. Every attempt of the account to the number counts, of all agents, batches and single calls.
 """
 
 from dataclasses import replace
@@ -13,17 +13,17 @@ from redial.domain.values import dataclass
 
 MOST_CAPS = 4
 MOST_ATTEMPTS = 50
-"""Maximum attempts of a cap: so many times are kept of each number."""
+"""Maximum attempts of a cap, and the number of dial times kept for each number."""
 LONGEST_SPAN = timedelta(days=31)
-"""Maximum span of a cap and of a pause: so long times are kept."""
+"""Maximum span of a cap and of a pause, and how long dial times are kept."""
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _PAUSE = "pause"
-"""Word before the pause in the text of limits."""
+"""The word before the pause in the text of limits."""
 
 
 class AtCap(StrEnum):
-    """What becomes of an attempt that a limit does not allow: `DEFER`: it waits until the limit allows it; `END`: the
+    """What happens to an attempt that a limit does not allow. `DEFER`: it waits until the limit allows it; `END`: the
     call ends as `canceled`."""
 
     DEFER = "defer"
@@ -32,8 +32,8 @@ class AtCap(StrEnum):
 
 @dataclass(frozen=True)
 class ContactLimits:
-    """`caps`: (attempts, span), each kept: at most so many attempts in any span so long. `pause`: the time after the
-    end of a conversation in which nothing is dialled (zero: none). Spans and pauses are whole hours."""
+    """Contact limits. `caps`: (attempts, span), the maximum of attempts in any span of that length; all apply. `pause`:
+    how long after the end of a conversation nothing is dialled (zero: no pause). Spans and pauses are whole hours."""
 
     caps: tuple[tuple[int, timedelta], ...] = ()
     pause: timedelta = timedelta()
@@ -63,12 +63,12 @@ class ContactLimits:
         return " ".join([*caps, *pause, *([] if self.at_cap is AtCap.DEFER else [str(self.at_cap)])])
 
     def __str__(self) -> str:
-        """In words, without capital letters: `3/24h,7/7d pause 24h end`."""
+        """The text of the limits, without capital letters: `3/24h,7/7d pause 24h end`."""
         return self._text
 
     def opens(self, now: datetime, history: "ContactHistory") -> tuple[datetime, str] | None:
-        """The first instant after `now` at which every limit allows an attempt, where one does not allow it now, and
-        the limit that opens last: a cap (`3/24h`) or the pause (`pause 24h`). None: an attempt is allowed now.
+        """When every limit allows an attempt again, and the limit that opens last: a cap (`3/24h`) or the pause (`pause
+        24h`). None: an attempt is allowed now.
 
         All times are aware UTC.
         """
@@ -84,24 +84,24 @@ class ContactLimits:
 
 @dataclass(frozen=True)
 class ContactHistory:
-    """What an account has done with a number. `attempts`: when it was dialled, oldest first; at most `MOST_ATTEMPTS`
-    of the last `LONGEST_SPAN`. `talked_at`: when the last conversation ended. Aware UTC."""
+    """An account's call history of a number. `attempts`: when it was dialled, oldest first; at most `MOST_ATTEMPTS` of
+    the last `LONGEST_SPAN`. `talked_at`: when the last conversation ended. Times are aware UTC."""
 
     attempts: tuple[datetime, ...] = ()
     talked_at: datetime | None = None
 
     def with_attempt(self, at: datetime) -> "ContactHistory":
-        """With an attempt that was dialled at that time."""
+        """Add an attempt that was dialled at that time."""
         attempts = sorted((*self.attempts, at))
         kept = [one for one in attempts if one + LONGEST_SPAN > attempts[-1]]
         return replace(self, attempts=tuple(kept[-MOST_ATTEMPTS:]))
 
     def with_conversation(self, ended_at: datetime) -> "ContactHistory":
-        """With a conversation that ended at that time."""
+        """Add a conversation that ended at that time."""
         return replace(self, talked_at=max(self.talked_at or ended_at, ended_at))
 
     def count(self, now: datetime, span: timedelta) -> int:
-        """The attempts that count at `now` for a cap with this span."""
+        """The number of attempts that count at `now` for a cap with this span."""
         return sum(1 for at in self.attempts if at + span > now)
 
 
@@ -111,7 +111,7 @@ def cap_text(count: int, span: timedelta) -> str:
 
 
 def span_text(span: timedelta) -> str:
-    """`24h`, `36h`, `7d`: in days from two whole days on."""
+    """`24h`, `36h`, `7d`: whole days are written in days, from two on."""
     return f"{span // _DAY}d" if span >= 2 * _DAY and not span % _DAY else f"{span // _HOUR}h"
 
 

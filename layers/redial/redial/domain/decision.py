@@ -11,7 +11,7 @@ from redial.domain.values import dataclass
 
 
 class Gate(StrEnum):
-    """The gates of an attempt, in the order in which they are asked."""
+    """The gates of an attempt, in the order in which they decide."""
 
     AGENT = "agent"
     STOP = "stop"
@@ -32,11 +32,11 @@ class Gate(StrEnum):
 
 
 KEY_LINE = "key"
-"""The rule of the gate `line` for a call that waits for a line of its API key."""
+"""The rule that the gate `line` records for a call that waits for a line of its API key."""
 
 
 class Verdict(StrEnum):
-    """`ALLOW`: the next gate is asked. `DEFER`: the attempt waits. `END`: the execution is over."""
+    """A gate's verdict. `ALLOW`: the next gate decides. `DEFER`: the attempt waits. `END`: the execution is over."""
 
     ALLOW = "allow"
     DEFER = "defer"
@@ -47,9 +47,9 @@ class Verdict(StrEnum):
 class Decision:
     """What one gate decided. `rule`: which rule it applied ("9-18"); `reason`: why the attempt waits or the call ends.
 
-    A deferred attempt waits `until` that time, or, where it is None, until it is woken (a line is free, the batch is
-    resumed). `announced`: a `rescheduled` event tells the customer of the time. `delayed`: a batch's contact waits in
-    the delayed set rather than in the queue. `status`: the final status of an ended execution.
+    A deferred attempt waits `until` that time or, if it is None, until it is woken (a line is free, the batch is
+    resumed). `announced`: a `rescheduled` event notifies the customer of the time. `delayed`: a batch's contact waits
+    in the delayed set rather than in the queue. `status`: the final status of an ended execution.
     """
 
     gate: Gate | None
@@ -67,7 +67,7 @@ class Decision:
 
 
 def stopped(reason: str, gate: Gate | None = None) -> Decision:
-    """The execution ends as `stopped`: by a gate, or by a request (`gate` None)."""
+    """The execution ends as `stopped`, by a gate or by a request (`gate` None)."""
     return Decision(gate, Verdict.END, reason=reason, status=Status.STOPPED)
 
 
@@ -123,8 +123,8 @@ _ENTRY = re.compile("([A-Z])([!=]?)([^A-Z]*)")
 
 
 def record(decisions: Iterable[Decision]) -> str | None:
-    """The decisions as they are stored with an attempt: a capital letter for each gate, `!` where it deferred or `=`
-    where it ended the execution, and its rule in small letters. `ASPXICUOTW9-18NBHLRK` takes 20 bytes."""
+    """The stored form of an attempt's decisions: a capital letter for each gate, `!` if it deferred or `=` if it ended
+    the execution, and its rule in small letters. `ASPXICUOTW9-18NBHLRK` takes 20 bytes."""
     text = "".join(
         f"{_LETTERS[one.gate]}{_SIGNS[one.verdict]}{one.rule.lower()}" for one in decisions if one.gate is not None
     )
@@ -132,25 +132,27 @@ def record(decisions: Iterable[Decision]) -> str | None:
 
 
 def recorded(text: str | None) -> Iterator[tuple[str, Verdict, str]]:
-    """(gate, verdict, rule) of each recorded decision. A gate known only to a newer version is given by its letter."""
+    """(gate, verdict, rule) of each recorded decision. A gate known only to a newer version is returned as its
+    letter."""
     for letter, sign, rule in _ENTRY.findall(text or ""):
         yield _GATES.get(letter, letter), _VERDICTS[sign], rule
 
 
 def closed_by(text: str | None) -> str | None:
-    """The gate of a record that did not allow. None: every gate allowed, or there is no record."""
+    """The gate in a record that did not allow the attempt. None: every gate allowed it, or there is no record."""
     return next((gate for gate, verdict, _ in recorded(text) if verdict is not Verdict.ALLOW), None)
 
 
 _SETS = {"~": tuple(_GATES), ".": tuple("ASPXICWLRK")}
-"""Marks of the short form of a record in which every gate allows: the present gates, and those of earlier versions.
-A version with other gates gives its own a new mark, so that no claim is shown with gates that were not asked."""
+"""Marks of the short form of a record in which every gate allows: one for the current gates, and one for those of
+earlier versions. A version with other gates adds a new mark, so that no claim is shown with gates that did not
+exist."""
 _SHORT = re.compile(f"[{re.escape(''.join(_SETS))}]")
 
 
 def only_rules(text: str | None) -> str | None:
     """The short form of a record in which every gate allows, of this version or an earlier one: the mark of its gates,
-    and its rules. `ASPXICUOTW9-18NBHLRK` → `~W9-18`. None for any other record, or none."""
+    and its rules. `ASPXICUOTW9-18NBHLRK` → `~W9-18`. None for any other record, or for None."""
     entries = _ENTRY.findall(text or "")
     letters = tuple(letter for letter, _, _ in entries)
     mark = next((mark for mark, asked in _SETS.items() if asked == letters), None)
@@ -160,8 +162,8 @@ def only_rules(text: str | None) -> str | None:
 
 
 def with_rules(text: str) -> tuple[str, str | None]:
-    """What comes before the short form in `text`, and the record of which `only_rules` left it; None: there is no short
-    form."""
+    """The part of `text` before the short form that `only_rules` made, and the record in full; None: `text` has no
+    short form."""
     found = _SHORT.search(text)
     if found is None:
         return text, None

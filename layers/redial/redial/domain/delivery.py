@@ -12,7 +12,7 @@ LEASE = timedelta(seconds=90)
 FIRST_WAIT = timedelta(seconds=5)
 """Wait before the second try."""
 TIMER_GRACE = timedelta(minutes=3)
-"""How late a schedule may fire before the sweeper does its work (EventBridge Scheduler's precision is 1 minute)."""
+"""How late a timer may fire before the sweeper does its work (EventBridge Scheduler's precision is 1 minute)."""
 LATER_WAITS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -29,7 +29,8 @@ GONE = 410
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """The last try to deliver one event: its HTTP status (None: no answer, see `error`), and the tries so far."""
+    """The last try to deliver one event: its HTTP status (None: no answer, see `error`), and the number of tries so
+    far."""
 
     sequence: int
     at: datetime
@@ -60,7 +61,7 @@ class Delivery:
     newer: Mapping[str, Any] | None = None
 
     def may_send(self, lease_id: str | None, now: datetime) -> bool:
-        """Whether `lease_id` may send the first pending event: no other lease is live, and no back-off is running."""
+        """Whether `lease_id` may send the first pending event: no other lease is valid, and no back-off is running."""
         if (
             self.lease_id is not None
             and self.lease_id != lease_id
@@ -97,8 +98,8 @@ class Delivery:
     def failed(self, tried: DeliveryAttempt, retry_after: timedelta, jitter: float) -> "Delivery":
         """The first pending event was not accepted: schedule its next try, or give it up.
 
-        The wait is never shorter than `retry_after`, the endpoint's own wish (zero: none). `jitter` in [0, 1) spreads
-        it over ± 20 %.
+        The wait is never shorter than `retry_after`, as the endpoint asked for (zero: it did not). `jitter` in [0, 1)
+        spreads it over ± 20 %.
         """
         if self._is_settled(tried):
             return self
@@ -111,16 +112,17 @@ class Delivery:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the account's list of undelivered events has it: an event was given up, or waits for its next try."""
+        """Whether the account's list of undelivered events includes it: an event was given up, or waits for its next
+        try."""
         return bool(self.undelivered) or self.next_try_at is not None
 
     def replay(self) -> "Delivery":
-        """Re-queue all given-up events, oldest first, ahead of new ones, and end a back-off: all are sent now."""
+        """Re-queue all undelivered events, oldest first, ahead of new ones, and end a back-off: all are sent now."""
         again = tuple(sorted({*self.replaying, *self.undelivered}))
         return replace(self, replaying=again, undelivered=(), tries=0, next_try_at=None)
 
     def _is_settled(self, tried: DeliveryAttempt) -> bool:
-        """Already recorded: the same write was sent twice, or another invocation holds the same lease."""
+        """Whether the try is already recorded: the write was sent twice, or another invocation has the same lease."""
         return tried.sequence <= self.settled and tried.sequence not in self.replaying
 
     def _settle(self, tried: DeliveryAttempt) -> "Delivery":

@@ -1,20 +1,20 @@
 """An execution: one contact, all its attempts, as a request plus an append-only list of changes.
 
-Everything else is a fold over the changes: the present status, the attempts, `retry_history`, what a webhook said at
-any earlier moment. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook.
-A change whose kind is a `Marker` is not: it records a claim, an unknown answer, a deferral, a detected machine.
+Everything else is a fold over the changes: the current status, the attempts, `retry_history`, and what each earlier
+webhook said. A change whose kind is a `Status` is an event: it has a sequence number (1, 2, 3 …) and one webhook. A
+change whose kind is a `Marker` is not: it records a claim, an unknown answer, a deferral, a detected machine.
 
     queued/scheduled ──claimed──► (carrier asked) ──► initiated ► ringing ► in-progress ► call-disconnected ► completed
             ▲                          │  └─ unknown: waits for a callback or the sweeper
             ├────── deferred ◄─────────┘  (nothing was placed)          │ no-answer, busy, failed, error
             └────── scheduled(attempt + 1) ◄─── decide() ◄──────────────┘
                        └─ found: the carrier reports on a call that was given up as lost, and the next attempt is not
-                          claimed yet: that attempt is dropped, and this one goes on from where it stood
+                          claimed yet: that attempt is dropped, and this one continues
 
-An answered call is `completed` as soon as it has ended, unless machine detection, which has not reported yet, decides
-on a retry. Then it is `call-disconnected`, until detection reports or the sweeper finds that it has not.
+An answered call is `completed` as soon as it has ended, unless a retry depends on machine detection that has not
+reported yet. Then it is `call-disconnected` until detection reports, or the sweeper finds no report.
 
-All methods are pure and return a new Execution, or the same one where nothing changes; all times are aware UTC.
+All methods are pure and return a new Execution, or the same one if nothing changes. All times are aware UTC.
 The store saves one over the `version` it was read with, so each transition is one atomic write with its events.
 """
 
@@ -37,42 +37,43 @@ from redial.domain.values import dataclass
 MILLISECOND = timedelta(milliseconds=1)
 
 CLAIM_GRACE = timedelta(minutes=2)
-"""After a claim, when the sweeper starts to ask the carrier. Longer than the dial function can run (60 s)."""
+"""How long after a claim the sweeper starts to ask the carrier. Longer than the dial function can run (60 s)."""
 UNKNOWN_DEADLINE = timedelta(minutes=6)
-"""After a claim, when an attempt that no callback and no question has found ends as `error`."""
+"""How long after a claim an attempt ends as `error` if no callback came and the carrier found no call."""
 RINGING_CHECK = timedelta(minutes=3)
-"""How long a call may be silent before it is answered; then the carrier is asked."""
+"""How long an unanswered call may go without a report before the carrier is asked."""
 CANCEL_CHECK = timedelta(minutes=1)
-"""How long a call that is being canceled may be silent; then the carrier is asked to cancel it again."""
+"""How long a call that is being canceled may go without a report before the carrier is asked again to cancel it."""
 CALL_CHECK = timedelta(minutes=15)
-"""How long an answered call may be silent; then the carrier is asked."""
+"""How long an answered call may go without a report before the carrier is asked."""
 QUEUE_CHECK = timedelta(minutes=3)
-"""How long a queued call waits before the sweeper first checks its queue entry; each further wait doubles."""
+"""How long a queued call waits before the sweeper first checks its queue entry. Each further wait doubles."""
 LONGEST_QUEUE_CHECK = timedelta(days=1)
 """The longest wait between two checks of a queue entry."""
 UNKNOWN_CHECK = timedelta(minutes=1)
-"""The first wait between two questions about a claimed attempt that nothing is known of; it grows to `CALL_CHECK`."""
+"""The first interval at which the carrier is asked about a claimed attempt whose call is unknown; it grows to
+`CALL_CHECK`."""
 DETECTION_WAIT = timedelta(minutes=1)
-"""How long after its end a call waits for machine detection that decides on a retry; then the carrier is asked."""
+"""How long an ended call waits for machine detection on which a retry depends, before the carrier is asked."""
 DUE_SLACK = timedelta(minutes=2)
-"""A stored `due_at` this near to the wanted one is kept: moving it costs two write units in the index."""
+"""A stored `due_at` this close to the wanted one is kept: moving it costs two write units in the index."""
 LATEST_START = timedelta(hours=24)
-"""An attempt ends as `error` instead of ringing a day late where its timer fires this long after its time, or where
-the carrier has placed nothing for so long. Waits in a queue, for calling hours or in a paused batch do not count."""
+"""An attempt ends as `error`, instead of ringing a day late, if its timer fires this long after its time or the carrier
+has placed nothing for this long. Waits in a queue, for calling hours or in a paused batch do not count."""
 THROTTLE_BACKOFF_SECONDS = (60, 120, 240, 480, 900)
-"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A wait that the carrier
-asks for and that is longer than the last gives up the line."""
+"""Waits after the first, second … answer of a carrier that placed nothing; the last repeats. A call whose carrier asks
+for a wait longer than the last gives up its line."""
 REFUSALS_OF_A_NUMBER = 3
-"""A refusal that may be the number's or the account's counts as the number's when it comes for this time, and another
-call to its country was placed since the first. Until then the attempt waits, three minutes in all."""
+"""A refusal that may concern the number or the account counts as the number's after this many, if another call to its
+country was placed since the first. Until then the attempt waits, three minutes in all."""
 HOLDS_APART = timedelta(hours=1)
-"""A hold that begins so long after the one before it was over is no repetition: something else than the carrier kept
-the call waiting in between, and `LATEST_START` is measured anew."""
+"""A hold that begins this long after the end of the previous one is not a repetition: something other than the carrier
+kept the call waiting in between, and `LATEST_START` counts from the new hold."""
 
 
 class Marker(StrEnum):
-    """Changes that are no status: they have no webhook. A version that does not know one whose value begins with `x-`
-    skips it."""
+    """Changes that are no status, and so have no webhook. A version skips an unknown marker whose value begins with
+    `x-`."""
 
     CLAIMED = "claimed"
     UNKNOWN = "unknown"
@@ -88,15 +89,15 @@ class Change:
     """One thing that happened at `at`, during attempt number `attempt`.
 
     `until`: when the timer of a scheduled, rescheduled or deferred call fires. `timer`: that timer's number.
-    `line_shard`: of the line that a claimed or deferred call holds. `count`: how often a deferral was repeated;
-    `since`: when the first of them was made (None: `at`).
-    `ended`: on a final status, why no attempt follows; None where a retry does. `claim_id`: who claimed. `delayed`: a
-    contact that waits in its batch's delayed set. `lost`: on a final status, no report of the carrier was found. A
-    `FOUND` reopens such an attempt; a `LATE` only records that the carrier reported `reason` on its call. A `DETECTED`
-    without `voicemail`: machine detection cannot tell. A `STOPPING`: the carrier is asked to cancel the call, for
-    `reason`; its `code` is the final status that this gives (None: `stopped`). `invalid_number`: see `Outcome`.
-    `gates`: what the gates decided, see `domain.decision.record`. `price`: the text of a `Price`. `moved_from`: of a
-    claim by another carrier, the one until then. `newer`: see `Execution`.
+    `line_shard`: of the line that a claimed or deferred call holds. `count`: how many deferrals in a row this one
+    represents; `since`: the time of the first (None: `at`).
+    `ended`: on a final status, why no attempt follows; None if a retry follows. `claim_id`: of the invocation that
+    claimed. `delayed`: the contact waits in its batch's delayed set. `lost`: on a final status, no report of the
+    carrier was found. `FOUND` reopens such an attempt; `LATE` only records that the carrier reported the status
+    `reason` of its call. `DETECTED` without `voicemail`: machine detection cannot tell. `STOPPING`: the carrier is
+    asked to cancel the call, for `reason`; `code` is the resulting final status (None: `stopped`). `invalid_number`:
+    see `Outcome`. `gates`: what the gates decided, see `domain.decision.record`. `price`: the text of a `Price`.
+    `moved_from`: the previous carrier, if the claim moved the call to another one. `newer`: see `Execution`.
     """
 
     kind: Status | Marker
@@ -131,18 +132,18 @@ class Change:
 
     @property
     def waits_for_number(self) -> bool:
-        """A deferral because another call to the number was under way: not the carrier's."""
+        """Whether it is a deferral because another call to the number was under way, not because of the carrier."""
         return self.kind is Marker.DEFERRED and closed_by(self.gates) == Gate.ONE_CALL
 
 
 @dataclass
 class Attempt:
-    """One attempt; `scheduled_at` is when it was meant to start, `line_shard` the shard of its last line.
+    """One attempt. `scheduled_at` is when it was to start, `line_shard` the shard of its last line.
 
-    `lost`: it ended as `error` because the carrier said nothing; `late` is the last status that the carrier reported
-    after that, if it did and the attempt could not be reopened. `is_undecided`: machine detection cannot tell who
+    `lost`: it ended as `error` because the carrier reported nothing; `late` is the last status that the carrier
+    reported after that, if the attempt could not be reopened. `is_undecided`: machine detection cannot tell who
     answered. `is_held`: its last dial was deferred by the carrier. `invalid_number`: its number is at fault.
-    `stopping`: why the carrier was asked to cancel its call, if it was; `stops_as`: the final status that this gives.
+    `stopping`: why the carrier was asked to cancel its call, if it was; `stops_as`: the resulting final status.
     """
 
     number: int
@@ -175,8 +176,8 @@ class Attempt:
 class State:
     """The fold of an execution's changes up to some point.
 
-    `timer` is (number, when) while one is set. `history` holds (attempt, status, when) of every dialled attempt that
-    failed or is tried again. `ended` says why the execution is over.
+    `timer` is (number, time) while a timer is set. `history` has (attempt, status, time) of every dialled attempt that
+    failed or is retried. `ended` says why the execution is over.
     """
 
     status: Status
@@ -203,20 +204,20 @@ class State:
 
     @property
     def shown(self) -> Attempt:
-        """The attempt whose facts the execution shows: the latest whose call was placed or that ended without one. A
-        retry is shown from `initiated` on."""
+        """The attempt whose facts the execution shows: the latest one whose call was placed, or that ended without a
+        call. A retry is shown from `initiated` on."""
         current = self.attempt
         is_made = current.call_id is not None or current.status in FINAL - {Status.STOPPED, Status.CANCELED}
         return current if is_made or len(self.attempts) == 1 else self.attempts[-2]
 
     @property
     def is_waiting(self) -> bool:
-        """Waiting for its time or for a line: it is not claimed, and can still be stopped."""
+        """Whether it waits for its time or a line: it is not claimed, and can still be stopped."""
         return self.status in WAITING and self.claimed_at is None
 
     @property
     def is_dialling(self) -> bool:
-        """Claimed: the carrier was asked, or is being asked, and has not reported on the call yet."""
+        """Whether it is claimed, and the carrier has not reported on the call yet."""
         return self.status in WAITING and self.claimed_at is not None
 
     @property
@@ -225,7 +226,7 @@ class State:
 
     @property
     def is_unanswered(self) -> bool:
-        """The carrier has its call in a queue, or is ringing the phone: it can be canceled."""
+        """Whether the carrier has queued its call or is ringing the phone: it can be canceled."""
         return self.status in UNANSWERED and self.attempt.call_id is not None
 
     @property
@@ -234,22 +235,23 @@ class State:
 
     @property
     def needs_line(self) -> bool:
-        """Its call is up, or is still to be placed."""
+        """Whether its call is up, or still to be placed."""
         return not self.is_final and self.status is not Status.CALL_DISCONNECTED
 
     def still_needs_line(self, attempt: int) -> bool:
-        """The same of that attempt: it is the current one, and not over."""
+        """Whether that attempt needs a line: it is the current one, and its call is up or still to be placed."""
         return self.needs_line and self.attempt.number == attempt
 
     def needs_key_line(self, attempt: int, now: datetime) -> bool:
-        """Whether that attempt may hold a line of its API key: its call is up or being placed, or it is due. One that
-        waits for a later time, or in a delayed set, acquires one again."""
+        """Whether that attempt may hold a line of its API key: its call is up or being placed, or it is due. An attempt
+        that waits for a later time, or in a delayed set, acquires a line later."""
         due = self.next_time
         is_due = not self.is_waiting or (not self.is_delayed and due is not None and due <= now)
         return is_due and self.still_needs_line(attempt)
 
     def is_too_late(self, now: datetime) -> bool:
-        """For a call whose timer was to start it: `LATEST_START` has passed since. One that is queued was not late."""
+        """Whether `LATEST_START` has passed since the time of the timer that was to start it. A queued call is never
+        too late."""
         return (
             self.queued_at is None
             and not self.is_delayed
@@ -259,7 +261,7 @@ class State:
 
     @property
     def next_time(self) -> datetime | None:
-        """When the current attempt is to start, while it waits."""
+        """When the current attempt is to start; None unless it is waiting."""
         if not self.is_waiting:
             return None
         return self.timer[1] if self.timer else self.queued_at
@@ -267,27 +269,26 @@ class State:
 
 @dataclass(frozen=True)
 class Execution:
-    """What was asked for, what has happened since, and which events are delivered.
+    """A request for a call, what has happened since, and which events are delivered.
 
     `user_number` and `from_number` are E.164; `from_number` None means the agent's or the batch's choice. `user_data`
-    never changes. `purpose`: what the call is for, as suppressions and consents name it; None: its batch's or agent's.
-    `user_data_apart`: it is in an item of its own, so that saves do not pay for it, and `user_data` is
-    None until `Executions.with_user_data` has read it. `row`: which
-    contact of its batch it is (1 is the first). `version` counts saves.
+    never changes. `purpose`: what the call is for, as suppressions and consents name it (None: its batch's or agent's).
+    `user_data_apart`: `user_data` is in an item of its own, so that saves do not pay for it, and is None until
+    `Executions.with_user_data` has read it. `row`: the contact's number in its batch, from 1. `version` counts saves.
 
     `calling_rule`: the text of its own `CallingRule` (None: its batch's or its agent's).
     `time_zone`: the contact's own IANA zone (None: its agent's, or by the number's prefix).
-    `policy`: the label of the policy of a single call, which was decided when it was made; a contact's is its batch's.
-    `policy_is_default`: it is its agent's or its account's, so that what the agent says itself goes before it.
+    `policy`: the label of the policy of a single call, fixed when the call was created; a contact has its batch's.
+    `policy_is_default`: the policy is its agent's or its account's, so the agent's own settings take precedence.
     `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's from its first dial on).
-    `webhook_statuses`: of its agent when it was created or last dialled; see `Agent`.
+    `webhook_statuses`: its agent's when it was created or last dialled, see `Agent`.
     `key_pool`: the lines of the API key that asked for it, see `KeyLines` (None: the key has no quota of lines; a
     contact has its batch's from its first dial on).
-    `erased`: a contact of a batch of which only the row and the last status are left, so that counts and results stay
-    whole.
+    `erased`: only the row and the last status of the contact are left, so that its batch's counts and results stay
+    complete.
 
-    `newer` holds what a newer version of this code stored under names that this one does not read, and `newer_notes`
-    its notes that only inform. Both are kept unread, so that a save by this version loses nothing.
+    `newer` holds what a newer version of this code stored under names that this version does not read, and
+    `newer_notes` its notes that only inform. Both are kept unread, so that a save by this version loses nothing.
     """
 
     id: str
@@ -323,11 +324,11 @@ class Execution:
 
     @cached_property
     def state(self) -> State:
-        """The present state."""
+        """The current state."""
         return self._fold(self.changes)
 
     def at_sequence(self, sequence: int) -> State:
-        """The state right after event number `sequence`, which is what that event's webhook says."""
+        """The state right after event number `sequence`, which that event's webhook shows."""
         return self._fold(self.changes[: self._until(sequence)])
 
     def provider_at(self, sequence: int) -> str:
@@ -336,7 +337,8 @@ class Execution:
         return next((provider for provider in later if provider is not None), self.provider)
 
     def _until(self, sequence: int) -> int:
-        """How many changes there were right after event number `sequence`. Raises `ValueError` without it."""
+        """The number of changes up to and including event number `sequence`. Raises `ValueError` if there is no such
+        event."""
         seen = 0
         for index, change in enumerate(self.changes):
             seen += change.is_event
@@ -352,7 +354,7 @@ class Execution:
         return next(change.at for change in reversed(self.changes) if change.kind in FINAL)
 
     def erase(self) -> "Execution":
-        """A finished contact without anything about the person or the call, its events included."""
+        """A finished contact without anything about the person or the call; its events are removed too."""
         assert self.ended_at is not None
         return Execution(
             id=self.id,
@@ -386,18 +388,19 @@ class Execution:
 
     @property
     def key_lines(self) -> KeyLines | None:
-        """The lines of its API key, of which each of its calls holds one."""
+        """The lines of its API key, of which its call holds one. None: there is no quota of lines."""
         return KeyLines.parse(self.account_id, self.key_pool)
 
     @property
     def is_not_started(self) -> bool:
-        """A contact that was not dispatched, or not dialled since: only its batch's queue entry represents it."""
+        """Whether it is a contact that was not dispatched, or not dialled since. Only its batch's queue entry
+        represents it."""
         return self.batch_id is not None and len(self.changes) == 1 and self.state.status is Status.QUEUED
 
     # ---- appending ------------------------------------------------------------------------------------------------
 
     def _with(self, *changes: Change) -> "Execution":
-        """Append, each change strictly later than the one before it, so that `updated_at` strictly rises."""
+        """Append changes, each strictly later than the previous one, so that `updated_at` strictly rises."""
         result = list(self.changes)
         for change in changes:
             earliest = result[-1].at + MILLISECOND if result else change.at
@@ -411,11 +414,11 @@ class Execution:
         return self._with(Change(Status.SCHEDULED, now, 1, until=scheduled_at, timer=self.version + 1))
 
     def defer(self, now: datetime, *decisions: Decision, line_shard: int | None = None) -> "Execution":
-        """Let the attempt wait as the last of `decisions` says; uses no retry. All of them are recorded.
+        """Defer the attempt as the last of `decisions` says, without using up a retry. All decisions are recorded.
 
-        Without a time it is `queued`: no event where it is queued already. With an announced time it is
-        `rescheduled`. Else it waits for another call to its number, or for the carrier, and then keeps its line
-        (`line_shard`) for a short wait, so that a carrier in trouble is not asked by every waiting call in turn.
+        Without a time it becomes `queued`, without an event if it already is. With an announced time it becomes
+        `rescheduled`. Otherwise it waits for another call to its number, or for the carrier, and keeps its line
+        (`line_shard`) during a short wait, so that not every waiting call asks a failing carrier in turn.
         """
         closed, gates = decisions[-1], record(decisions)
         if closed.until is None:
@@ -427,7 +430,7 @@ class Execution:
         return self._hold(now, closed, line_shard, gates)
 
     def _queue(self, now: datetime, closed: Decision, gates: str | None) -> "Execution":
-        """Due, but it must wait: for a line, for the carrier, in its batch's delayed set."""
+        """Make it `queued`: it is due, but must wait for a line, for the carrier, or in its batch's delayed set."""
         delayed = closed.delayed or None
         if self.state.status is Status.QUEUED:
             last = self.changes[-1]
@@ -438,10 +441,10 @@ class Execution:
         return self._with(Change(Status.QUEUED, now, number, reason=closed.reason, delayed=delayed, gates=gates))
 
     def end(self, now: datetime, *decisions: Decision) -> "Execution":
-        """End the execution as the last of `decisions` says: `stopped`, `canceled` where a rule about its number
-        forbids it, or `error` where the attempt cannot be placed. All of them are recorded.
+        """End the execution as the last of `decisions` says: `stopped`, `canceled` if a rule about its number forbids
+        it, or `error` if the attempt cannot be placed. All decisions are recorded.
 
-        Raises ValueError for a stopped or canceled call that is not waiting (claimed counts as dialled).
+        Raises ValueError if it is to be stopped or canceled but does not wait (a claimed call counts as dialled).
         """
         closed, number, gates = decisions[-1], self.state.attempt.number, record(decisions)
         if closed.status is Status.ERROR:
@@ -459,11 +462,10 @@ class Execution:
         decisions: Iterable[Decision] = (),
         provider: str | None = None,
     ) -> "Execution":
-        """This attempt is being dialled, by the invocation that saves this first. `decisions`: every gate's;
-        `provider`: the carrier that places it, if its agent has another by now.
+        """Claim the attempt: the invocation that saves this first dials it. `decisions`: those of all gates;
+        `provider`: the carrier that places it, if its agent's has changed.
 
-        `claim_id` is that invocation's own: no two claims are alike, so the store can tell a claim that was written,
-        but whose answer was lost, from another invocation's.
+        `claim_id` is unique to the invocation. If the write's answer is lost, the store recognizes its own claim by it.
         """
         number = self.state.attempt.number
         claimed = self._with(
@@ -483,7 +485,7 @@ class Execution:
     # ---- what the carrier says ------------------------------------------------------------------------------------
 
     def answered_by_carrier(self, attempt: int, result: DialResult, now: datetime, jitter: float) -> "Execution":
-        """The carrier's answer to the dial of `attempt`; a callback may have been quicker and then wins.
+        """Apply the carrier's answer to the dial of `attempt`. A callback that was faster takes precedence.
 
         `jitter` in [0, 1) spreads the wait after a throttled dial over ± 10 %.
         """
@@ -514,16 +516,16 @@ class Execution:
                 return self.defer(now, held(until, reason, gate=None), line_shard=line_shard)
 
     def refused_since(self, reason: str) -> datetime | None:
-        """When the claimed attempt was first refused, if it was last refused for that reason and has waited
-        `REFUSALS_OF_A_NUMBER` - 1 times since it was due; else None."""
+        """When the claimed attempt was first refused; None unless its last refusal had that reason and it has waited
+        `REFUSALS_OF_A_NUMBER` - 1 times since it was due."""
         last = self.changes[-2]
         is_repeated = last.kind is Marker.DEFERRED and last.reason == reason
         return last.since if is_repeated and last.count >= REFUSALS_OF_A_NUMBER - 1 else None
 
     def _hold(self, now: datetime, closed: Decision, line_shard: int | None, gates: str | None) -> "Execution":
-        """Try the same attempt later; unclaims it, if it was claimed.
+        """Try the same attempt later. A claimed attempt is no longer claimed.
 
-        Repeated deferrals are one change with a count. Where the carrier made the first of them `LATEST_START` ago, the
+        Repeated deferrals are one change with a count. If the carrier caused the first of them `LATEST_START` ago, the
         attempt ends as `error`.
         """
         assert closed.until is not None, "the caller asked"
@@ -567,11 +569,12 @@ class Execution:
 
     @property
     def is_held(self) -> bool:
-        """It waits for the carrier, or for an endpoint of its agent, and is not claimed."""
+        """Whether it waits for the carrier, an endpoint of its agent, or another call to its number, and is not
+        claimed."""
         return self.state.is_waiting and self.changes[-1].kind is Marker.DEFERRED
 
     def wake(self, until: datetime) -> "Execution":
-        """A held call is tried again then, if that is earlier than it was to be."""
+        """Have a held call tried at `until`, if that is earlier than planned."""
         last = self.changes[-1]
         assert self.is_held and last.until is not None, "the caller asked"
         if until >= last.until:
@@ -579,11 +582,11 @@ class Execution:
         return replace(self, changes=(*self.changes[:-1], replace(last, until=until, timer=self.version + 1)))
 
     def reported(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
-        """The carrier's report about the call of `attempt`: moves the status forward, never back.
+        """Apply the carrier's report on the call of `attempt`. The status only moves forward.
 
-        A report about an earlier attempt, a final execution or a call that is not this attempt's changes nothing, save
-        where the attempt was given up as lost. While its retry is not claimed it is reopened: the retry is dropped.
-        Later the report is only recorded. So is machine detection that comes after `completed`.
+        A report on an earlier attempt, a final execution, or a call that is not this attempt's changes nothing.
+        Exceptions: a lost attempt is reopened, and its retry dropped, while the retry is not claimed; after that the
+        report is only recorded. Machine detection that reports after `completed` is recorded as well.
         """
         if not 1 <= attempt <= len(self.state.attempts):
             return self
@@ -603,7 +606,7 @@ class Execution:
         return self
 
     def _moved_by(self, attempt: int, report: CallReport, now: datetime) -> "Execution":
-        """`reported` for an attempt that goes on."""
+        """`reported` for an attempt that is not lost, or is reopened."""
         state = self.state
         current = state.attempt
         if attempt != current.number or not (state.is_dialling or state.is_live):
@@ -628,7 +631,7 @@ class Execution:
         return result._end_attempt(outcome, now)
 
     def _waits_for_detection(self, outcome: Outcome, now: datetime) -> bool:
-        """Whether the call was answered, it is not known by whom, and a machine would mean a retry."""
+        """Whether the call was answered, it is unknown whether by a machine, and a machine would lead to a retry."""
         if outcome.status is not Status.COMPLETED or outcome.voicemail is not None:
             return False
         machine = replace(outcome, voicemail=True)
@@ -638,7 +641,7 @@ class Execution:
         return decide(self.retry_config, self.state.attempts, outcome, now, self.expires_at)
 
     def _detected_after_end(self, report: CallReport, now: datetime) -> "Execution":
-        """The call has ended: complete it once machine detection has reported, or has had its time."""
+        """Complete an ended call once machine detection has reported, or `DETECTION_WAIT` is over."""
         is_over = report.undecided or now >= self.state.updated_at + DETECTION_WAIT
         return self._complete(report.voicemail, now) if is_over or report.voicemail is not None else self
 
@@ -658,10 +661,10 @@ class Execution:
         return self._end_attempt(outcome, now)
 
     def stop_call(self, now: datetime, reason: str, status: Status = Status.STOPPED) -> "Execution":
-        """The carrier is about to be asked to cancel this attempt's call. From now on `canceled` counts as `status`,
-        and no retry follows, however the attempt ends. The same execution where this was recorded before.
+        """Record that the carrier is about to be asked to cancel this attempt's call. From now on `canceled` counts as
+        `status`, and no retry follows, whatever the outcome. Returns the same execution if this is already recorded.
 
-        Raises ValueError for a call that is not queued or ringing at the carrier.
+        Raises ValueError unless the call is queued or ringing at the carrier.
         """
         if not self.state.is_unanswered:
             raise ValueError("only a call that is not answered yet can be canceled")
@@ -671,28 +674,28 @@ class Execution:
         return self._with(Change(Marker.STOPPING, now, self.state.attempt.number, reason=reason, code=code))
 
     def mark_lost(self, now: datetime, reason: str, *, permanent: bool = False) -> "Execution":
-        """The attempt's call was never found, or the carrier no longer knows it: it ends as `error`. `permanent`: the
-        phone may have rung all the same, so no retry follows. A call whose end was reported is `completed` instead:
-        only machine detection was missing."""
+        """End the attempt as `error`: its call was never found, or the carrier no longer has it. `permanent`: the phone
+        may have rung nevertheless, so no retry follows. A call whose end was reported becomes `completed` instead: only
+        machine detection was missing."""
         if self.state.status is Status.CALL_DISCONNECTED:
             return self._complete(None, now)
         return self._end_attempt(Outcome(Status.ERROR, permanent=permanent, reason=reason), now, lost=True)
 
     def without_retry(self, reason: str) -> "Execution":
-        """Not saved yet, with a retry as its last change: it ends as `stopped` instead, and the retry never was."""
+        """Replace the retry, which is the last change and not saved yet, with an end as `stopped`."""
         *others, ended, retry = self.changes
         assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
         stopped = Change(Status.STOPPED, retry.at, ended.attempt, ended=reason)
         return replace(self, changes=(*others, ended, stopped))
 
     def give_up(self, reason: str) -> "Execution":
-        """Not saved yet, with a retry as its last change: the attempt before it is the last one."""
+        """Remove the retry, which is the last change and not saved yet: the attempt before it is the last one."""
         *others, ended, retry = self.changes
         assert retry.kind is Status.SCHEDULED and retry.attempt == ended.attempt + 1, "a retry was just decided on"
         return replace(self, changes=(*others, replace(ended, ended=reason)))
 
     def _end_attempt(self, outcome: Outcome, now: datetime, lost: bool = False) -> "Execution":
-        """The one end of every attempt: the outcome, and what `decide` says follows, in one write."""
+        """End the attempt, in one write with what `decide` says follows. Every attempt ends here."""
         ended_at, stopping = max(now, self.changes[-1].at + MILLISECOND), self.state.attempt.stopping
         stops_as = self.state.attempt.stops_as
         if stopping is not None and outcome.status is Status.CANCELED:
@@ -708,8 +711,8 @@ class Execution:
                 return self._with(final, scheduled)
 
     def _ending(self, status: Status, outcome: Outcome, now: datetime) -> Change:
-        """The change to `status` with the outcome's facts. Where the carrier gives no duration, it is the time since
-        the answer."""
+        """The change to `status` with the outcome's facts. If the carrier gives no duration, it is the time since the
+        answer."""
         attempt, duration_seconds = self.state.attempt, outcome.duration_seconds
         if duration_seconds is None and outcome.status is Status.COMPLETED and attempt.answered_at is not None:
             ended_at = max(now, self.changes[-1].at + MILLISECOND)
@@ -731,7 +734,7 @@ class Execution:
     # ---- webhooks -------------------------------------------------------------------------------------------------
 
     def pending(self) -> tuple[int, ...]:
-        """Sequences to be sent, in order: those to be replayed, then those never settled whose status is wanted."""
+        """Sequences of the events to send, in order: those to replay, then unsettled ones whose status is wanted."""
         pending = pending_events(self.delivery, self.last_sequence)
         wanted = self.webhook_statuses
         if wanted is None or not pending:
@@ -741,7 +744,7 @@ class Execution:
         return tuple(sequence for sequence in pending if sequence in sent or sequence in replaying)
 
     def with_webhook_statuses(self, wanted: tuple[Status, ...] | None) -> "Execution":
-        """From now on only events of these statuses are sent. Earlier events that were not wanted stay unsent."""
+        """Send only events with these statuses from now on. Earlier events that were not wanted stay unsent."""
         if wanted == self.webhook_statuses:
             return self
         settled = self.last_sequence if not self.pending() else self.delivery.settled
@@ -753,15 +756,15 @@ class Execution:
         return self.state.sequence
 
     def lease_delivery(self, lease_id: str, now: datetime) -> "Execution":
-        """Make `lease_id` the one that may send now; the same execution when there is nothing to send, another lease is
-        live, or the event in front waits for its next try."""
+        """With the delivery leased to `lease_id`. The same execution if nothing is to be sent, another lease is valid,
+        or the first pending event waits for its next try."""
         leased = self.delivery.leased(lease_id, now) if self.pending() else None
         return self if leased is None else replace(self, delivery=leased)
 
     # ---- when the sweeper must check ------------------------------------------------------------------------------
 
     def with_due(self, now: datetime) -> "Execution":
-        """`due_at` for what is stored now: the time by which something must have happened; None when all is done."""
+        """With `due_at` set: the time by which it must have progressed; None if nothing is left to happen."""
         wanted = self._wanted_due(now)
         if wanted is None:
             return replace(self, due_at=None)
@@ -784,7 +787,7 @@ class Execution:
         elif state.is_live:
             wanted.append(now + CALL_CHECK)
         elif self.is_not_started:
-            return None  # only its batch is watched; its first event is sent when it is dispatched
+            return None  # the sweeper checks only its batch; its first event is sent when it is dispatched
         elif state.is_waiting and not state.is_delayed:
             if state.timer is None:
                 wanted.append(now + self._queue_check(now))
@@ -796,8 +799,8 @@ class Execution:
         return min(wanted, default=None)
 
     def _next_question(self, now: datetime) -> datetime:
-        """When the carrier is next asked for the call of a claimed attempt: after 2, 3, 4 and 6 minutes, when the
-        attempt ends unless its call may yet be found, and then at waits that grow to `CALL_CHECK`."""
+        """When the carrier is next asked for the call of a claimed attempt: 2, 3, 4 and 6 minutes after the claim. Then
+        the attempt ends, unless its call may yet be found; if so, the intervals grow to `CALL_CHECK`."""
         claimed_at = self.state.claimed_at
         assert claimed_at is not None
         first, last = claimed_at + CLAIM_GRACE, claimed_at + UNKNOWN_DEADLINE
@@ -807,16 +810,18 @@ class Execution:
         return min(question, last) if now < last else question
 
     def _queue_check(self, now: datetime) -> timedelta:
-        """Waits that grow with the time queued, so that a long queue costs little to watch."""
+        """The wait until the next check of the queue entry. It grows with the time queued, so that a long queue costs
+        little to check."""
         queued_at = self.state.queued_at or now
         return min(max(QUEUE_CHECK, now - queued_at), LONGEST_QUEUE_CHECK)
 
     @property
     def is_due_for_queue_check(self) -> bool:
-        """Whether `due_at` is a later check of a queue entry, which may wait until everything else is done.
+        """Whether `due_at` is a check of the queue entry after the first one, which may wait until everything else is
+        done.
 
-        The first check is not: a call whose dial was lost looks the same, and most calls leave the queue before it, so
-        that moving them between two partitions of the index would be paid for nothing.
+        The first check may not wait: a call whose dial was lost looks the same. Most calls also leave the queue before
+        it, so moving them between two partitions of the index would cost without a benefit.
         """
         state = self.state
         if not state.is_waiting or state.timer is not None or state.is_delayed or self.pending():
@@ -869,7 +874,7 @@ def _learn_ending(attempt: Attempt, change: Change) -> None:
 
 
 def _has_news(report: CallReport, attempt: Attempt) -> bool:
-    """Whether the report says what machine detection found, and the attempt does not know it yet."""
+    """Whether the report has a result of machine detection that the attempt does not have yet."""
     if report.voicemail is None:
         return report.undecided and attempt.voicemail is None and not attempt.is_undecided
     return report.voicemail != attempt.voicemail
@@ -877,7 +882,7 @@ def _has_news(report: CallReport, attempt: Attempt) -> bool:
 
 def _apply_event(state: State, attempt: Attempt, change: Change, status: Status) -> None:
     state.sequence += 1
-    if status in (Status.STOPPED, Status.CANCELED) and attempt.status in FINAL:  # its retry was called off
+    if status in (Status.STOPPED, Status.CANCELED) and attempt.status in FINAL:  # its retry is canceled
         state.status, state.ended = status, change.ended
         return
     state.status = attempt.status = status
@@ -906,7 +911,7 @@ def _apply_event(state: State, attempt: Attempt, change: Change, status: Status)
         attempt.ended_at = change.at
         attempt.lost = change.lost or False
         _learn_ending(attempt, change)
-        if change.invalid_number is None:  # a permanent failure that was stored before this was: it says why, twice
+        if change.invalid_number is None:  # a permanent failure stored before this field existed gives its reason twice
             attempt.invalid_number = status is Status.FAILED and change.ended in (change.reason or "", REFUSED_FOR_GOOD)
         else:
             attempt.invalid_number = change.invalid_number

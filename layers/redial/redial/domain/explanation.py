@@ -1,4 +1,4 @@
-"""What gates decided about an attempt, in sentences for people: what both a call's log and its explanation say."""
+"""The decisions of gates about an attempt in readable sentences, for a call's log and its explanation."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -12,8 +12,8 @@ from redial.domain.values import dataclass
 
 @dataclass(frozen=True)
 class GateResult:
-    """What one gate decided. `gate`: its name, or its letter where only a newer version knows it. `rule`: which rule it
-    applied, as recorded; empty: none."""
+    """The decision of one gate. `gate`: its name, or its letter if only a newer version knows it. `rule`: the rule that
+    it applied, as recorded, or empty."""
 
     gate: str
     verdict: Verdict
@@ -23,8 +23,8 @@ class GateResult:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a call waits for. `gate`: the one that deferred it (None: none did). `until` None: until it is woken.
-    `to_change`: what would let it go on."""
+    """What a call waits for. `gate`: the gate that deferred it, if any. `until`: when the wait ends (None: when it is
+    woken). `to_change`: what would let it continue."""
 
     gate: str | None
     until: datetime | None
@@ -33,8 +33,8 @@ class Waiting:
 
 
 def results(change: Change, zones: tuple[str, ...] = ()) -> list[GateResult]:
-    """What each gate decided that was asked for this change, in order. `zones`: those of the called number, in which
-    times are given; none: the times are left out."""
+    """The decisions of the gates that this change records, in order. `zones`: those of the called number, in which
+    times are given; empty: times are left out."""
     found = []
     for gate, verdict, rule in recorded(change.gates):
         reason = change.reason or change.ended
@@ -44,7 +44,7 @@ def results(change: Change, zones: tuple[str, ...] = ()) -> list[GateResult]:
 
 
 def made(decisions: Iterable[Decision], at: datetime, zones: tuple[str, ...]) -> list[GateResult]:
-    """The same of decisions that are not recorded, made at that time."""
+    """The results of decisions that are not recorded, made at `at`. `zones`: see `results`."""
     return [
         GateResult(
             str(one.gate),
@@ -107,7 +107,7 @@ def _within(rule: str, at: datetime, zones: tuple[str, ...]) -> str:
 
 
 def hours_of(rule: str) -> tuple[str, str]:
-    """Whose calling hours a recorded rule has, and which."""
+    """The owner of the calling hours in a recorded rule, and the hours."""
     owner, _, hours = rule.partition(" ")
     return (f"the {owner}", hours) if owner in ("call", "batch", "policy") else ("the agent", rule)
 
@@ -137,8 +137,8 @@ _STOP = "It goes on by itself. POST /call/{execution_id}/stop ends it."
 
 
 def waiting(execution: Execution, zones: tuple[str, ...], closed: Decision | None = None) -> Waiting | None:
-    """What a waiting call waits for. None: it does not wait. `closed`: the gate that is closed now, of a queued call
-    whose queueing recorded none."""
+    """What a waiting call waits for; None if it does not wait. `closed`: the current decision that defers a queued
+    call, if none is recorded."""
     state = execution.state
     if not state.is_waiting:
         return None
@@ -176,7 +176,7 @@ def _when(at: datetime, zones: tuple[str, ...]) -> str:
 
 
 def summary(execution: Execution, waits: Waiting | None) -> str:
-    """Where the call stands, in one sentence. `waits`: what it waits for."""
+    """The state of the call in one sentence. `waits`: what it waits for."""
     state = execution.state
     number = state.attempt.number
     if waits is not None:
@@ -189,5 +189,5 @@ def summary(execution: Execution, waits: Waiting | None) -> str:
 
 
 def shown(execution: Execution, attempt: int) -> Iterator[Change]:
-    """The changes of that attempt for which gates were asked, oldest first."""
+    """The changes of that attempt that record decisions of gates, oldest first."""
     return (change for change in execution.changes if change.attempt == attempt and change.gates is not None)

@@ -1,6 +1,6 @@
-"""When a batch will be finished, foreseen: its calls are played in large steps, many at a time. Pure.
+"""Estimates when a batch will finish, by a simulation of its calls in large steps, many at a time. Pure.
 
-Lines, rate, windows and retries are as dial keeps to them. What becomes of the calls is assumed: see `Assumed`.
+Lines, rate limit, windows and retries are those that dial applies. The outcome of the calls is assumed, see `Assumed`.
 """
 
 import heapq
@@ -12,14 +12,14 @@ from redial.domain.calling_window import CallingRule, Placement, closes, next_op
 from redial.domain.values import dataclass
 
 _STEPS = 2000
-"""Steps into which the time is cut that all calls take without a pause."""
+"""The number of steps into which the total time of all calls, without pauses, is divided."""
 _SHORTEST_STEP, _LONGEST_STEP = timedelta(seconds=5), timedelta(minutes=15)
 LONGEST = timedelta(days=400)
-"""How far ahead an end is foreseen."""
+"""How far ahead an end is estimated."""
 
 
 class Contacts(NamedTuple):
-    """So many contacts with the same time zones."""
+    """A number of contacts with the same time zones."""
 
     number: int
     zones: tuple[str, ...]
@@ -27,11 +27,11 @@ class Contacts(NamedTuple):
 
 @dataclass(frozen=True)
 class Assumed:
-    """`hold`: how long a call holds its line on average. `attempts`: how many calls each contact takes. `lines`,
-    `per_second`: the share of the agent's lines and of the rate that the batch gets (None: no rate). `intervals`:
-    between an attempt's end and the next. `delay`: by how much each wait for a time may be late. `waits_for_rate`: a
-    contact whose hours are closed when its turn comes uses up a start of the batch's rate. `slow_placement`: calls are
-    placed as late as spread, rotation and a budget of the windows allow."""
+    """The assumptions of an estimate. `hold`: how long a call holds its line on average. `attempts`: how many calls
+    each contact takes. `lines`, `per_second`: the batch's share of the agent's lines and of the rate (None: no rate
+    limit). `intervals`: the waits between the end of an attempt and the next. `delay`: how late the end of each wait
+    may be. `waits_for_rate`: a contact whose calling hours are closed at its turn uses up a start of the batch's rate
+    limit. `slow_placement`: calls are placed as late as spread, rotation and the attempts per window allow."""
 
     hold: timedelta
     attempts: int
@@ -44,7 +44,7 @@ class Assumed:
 
     @property
     def starts_per_second(self) -> float:
-        """How many calls can be started in a second in the long run."""
+        """The sustained number of calls started per second."""
         by_lines = self.lines / self.hold.total_seconds()
         return by_lines if self.per_second is None else min(by_lines, self.per_second)
 
@@ -52,14 +52,14 @@ class Assumed:
 def finish(
     start: datetime, contacts: Sequence[Contacts], rule: CallingRule | None, assumed: Assumed
 ) -> datetime | None:
-    """When the last call has ended (`start` without contacts). None: not within `LONGEST`. Contacts whose hours never
-    open are left out by the caller."""
+    """When the last call has ended (`start` if there are no contacts). None: not within `LONGEST`. The caller leaves
+    out contacts whose calling hours never open."""
     run = _Run(start, contacts, rule, assumed)
     return run.play()
 
 
 class _Run:
-    """Groups of calls that wait, by the time from which they may be dialled."""
+    """A simulation: groups of waiting calls, by the time from which they may be dialled."""
 
     def __init__(
         self, start: datetime, contacts: Sequence[Contacts], rule: CallingRule | None, assumed: Assumed
@@ -92,7 +92,7 @@ class _Run:
         return timedelta(seconds=closed / rate)
 
     def _step(self, now: datetime, step: timedelta, rate: float) -> datetime:
-        """Start what may be started from `now` on, for one step at most; the time after it."""
+        """Start the calls that may start from `now` on, for at most one step. Returns the time after it."""
         room, until = rate * step.total_seconds(), now + step
         while self._heap and self._heap[0][0] <= now and room > 0:
             key = heapq.heappop(self._heap)
@@ -121,7 +121,7 @@ class _Run:
         return until
 
     def _wait(self, due: datetime, left: int, position: int, count: float) -> None:
-        """Have them dialled at `due`, or when their windows open."""
+        """Have the calls dialled at `due`, or when their windows open."""
         rule, at = self._rule, due
         if rule is not None:
             zones, slow = self._contacts[position].zones, self._assumed.slow_placement

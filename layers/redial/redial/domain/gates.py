@@ -4,10 +4,10 @@
           ► suppression ► consent ► contact-limit ► calling-window ► one-call     here: functions of stored facts
           ► line ► rate ► carrier                                                 by dial
 
-A new rule is one function here and one letter in `domain.decision`. Dial asks all gates before it acquires a line, and
-again after it, since the agent or the batch may have been stopped meanwhile; of a batch's contact only what the agent
-says is asked before the line, since the batch is read after it. The rules about the number, and what the account does
-and did with it, are read after the line.
+A new rule is one function here and one letter in `domain.decision`. Dial runs the gates before it acquires a line, and
+again after it, since the agent or the batch may have been stopped meanwhile. For a batch's contact only the agent's
+gates run before the line, since the batch is read after it. The rules about the number and its call history are also
+read after the line.
 """
 
 import zlib
@@ -32,27 +32,27 @@ from redial.domain.values import dataclass
 
 _TOO_LATE = f"could not be placed within {LATEST_START // timedelta(hours=1)} hours of its time"
 NEVER = "never open"
-"""Recorded in place of a rule whose windows never open."""
+"""The text recorded for a rule whose windows never open."""
 NEVER_CHECK, LONGEST_NEVER_CHECK = timedelta(hours=1), timedelta(days=1)
 """A call whose windows never open is checked again after an hour, then after as long as it has waited, up to a day: the
-rule or its zone may be changed."""
+rule or the zone may be changed."""
 NEVER_ENDS = timedelta(days=7)
-"""It ends as `error` once it has waited so long."""
+"""A call whose windows never open ends as `error` after this wait."""
 NUMBER_CHECK, LONGEST_NUMBER_CHECK = timedelta(minutes=1), timedelta(minutes=5)
 """A call whose number is being called is tried again after a minute, then two, up to five."""
 NUMBER_CHECK_SPREAD = 20
-"""Seconds over which calls that wait for one number come back."""
+"""Seconds over which the checks of calls that wait for one number are spread."""
 _SHORT = 24
-"""Contact limits whose text is longer are recorded by their owners."""
+"""Maximum length of contact limits in records; of longer ones the owners are recorded."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What gates decide on. `batch` None: the execution has none, or it is deleted. `number_rules`: the suppressions
-    and consents of the called number. `policy`: that of the call or its batch. `account_limits`: the contact limits of
-    the account. `contact`: what the account does and did with the called number. `spread_second`: of the minutes over
-    which calls are spread, the one to place it at, for a plan without an execution's own (None): 0 is the first, -1 the
-    last."""
+    """The facts on which gates decide. `batch` None: the execution has none, or it is deleted. `number_rules`: the
+    suppressions and consents of the called number. `policy`: that of the call or its batch. `account_limits`: the
+    contact limits of the account. `contact`: the call history of the called number, and its live call. `spread_second`:
+    for a plan, the second at which a spread call is placed, 0 for the first and -1 for the last; None: the execution's
+    own."""
 
     now: datetime
     execution: Execution
@@ -66,7 +66,7 @@ class Facts:
 
     @cached_property
     def limits(self) -> tuple[tuple[str, ContactLimits], ...]:
-        """The contact limits that apply, and whose they are. All of them hold."""
+        """The contact limits with their owners. All of them apply."""
         agent = None if self.agent is None else self.agent.limits
         policy = None if self.policy is None else self.policy.contact_limits
         found = (("account", self.account_limits), ("agent", agent), ("policy", policy))
@@ -82,8 +82,8 @@ class Facts:
 
     @cached_property
     def rule(self) -> tuple[str, CallingRule | None]:
-        """When the execution may be dialled (None: at any time), and whose rule that is: the call's own, its batch's,
-        its policy's or its agent's, by `in_force`. One replaces the other as a whole."""
+        """The owner of the calling rule, and the rule (None: dial at any time): the call's own, its batch's, its
+        policy's or its agent's, by `in_force`. Rules are not merged."""
 
         def of(owner: str, rule: str | CallingRule | None) -> tuple[str, CallingRule] | None:
             return None if rule is None else (owner, CallingRule.parse(rule) if isinstance(rule, str) else rule)
@@ -100,7 +100,7 @@ class Facts:
 
     @property
     def purpose(self) -> str | None:
-        """What the call is for: as asked for, else as its batch, its policy or its agent says, by `in_force`."""
+        """What the call is for: its own purpose, else that of its batch, policy or agent, by `in_force`."""
         own = self.execution.purpose or (None if self.batch is None else self.batch.purpose)
         policy = None if self.policy is None else self.policy.purpose
         agent = None if self.agent is None else self.agent.purpose
@@ -108,7 +108,7 @@ class Facts:
 
     @property
     def consent_required(self) -> tuple[str, tuple[str, ...]]:
-        """The countries whose numbers need a consent, and which requires that: the policy or the agent."""
+        """What requires consents, the policy or the agent, and the countries whose numbers need one."""
         policy = self.policy is not None and self.policy.consent_required
         agent = self.agent is not None and self.agent.consent_required
         of_policy, of_agent = (("policy", policy) if policy else None), (("agent", agent) if agent else None)
@@ -116,12 +116,12 @@ class Facts:
 
     @property
     def expires_at(self) -> datetime | None:
-        """No attempt starts from then on."""
+        """The time from which on no attempt starts."""
         batch = None if self.batch is None else self.batch.contacts_expire_at
         return self.execution.expires_at or batch
 
     def number_rule(self, kind: RuleKind) -> NumberRule | None:
-        """A rule of that kind which covers the call now."""
+        """A rule of that kind that covers the call now, if any."""
         agent_id, purpose = self.execution.agent_id, self.purpose
         found = (one for one in self.number_rules if one.kind is kind and one.covers(agent_id, purpose, self.now))
         return next(found, None)
@@ -138,7 +138,7 @@ def agent(facts: Facts) -> Decision:
 
 
 def stop(facts: Facts) -> Decision:
-    """Neither the agent nor the batch was stopped after the call was asked for."""
+    """Neither the agent nor the batch was stopped after the call was requested."""
     reason = stop_reason(facts.execution, facts.agent, facts.batch)
     return Decision(Gate.STOP) if reason is None else stopped(reason, Gate.STOP)
 
@@ -151,7 +151,7 @@ def pause(facts: Facts) -> Decision:
 
 
 def expiry(facts: Facts) -> Decision:
-    """The attempt is not `LATEST_START` behind its time, and the call has not expired."""
+    """The attempt is less than `LATEST_START` late, and the call has not expired."""
     if facts.execution.state.is_too_late(facts.now):
         return failed(_TOO_LATE, Gate.EXPIRY)
     if facts.expires_at is not None and facts.now >= facts.expires_at:
@@ -160,7 +160,7 @@ def expiry(facts: Facts) -> Decision:
 
 
 def with_expiry(decision: Decision, expires_at: datetime | None) -> tuple[Decision, ...]:
-    """The decision; where it has the attempt wait for a time at which the call has expired, the end of the call after
+    """The decision. If it defers the attempt to a time at which the call has expired, the end of the call follows
     it."""
     if expires_at is None or decision.until is None or decision.until < expires_at:
         return (decision,)
@@ -169,7 +169,7 @@ def with_expiry(decision: Decision, expires_at: datetime | None) -> tuple[Decisi
 
 
 def instructions(facts: Facts) -> Decision:
-    """The agent, or what fills in for it, says what to do with an answered call."""
+    """The agent or the defaults say what to do with an answered call."""
     if facts.agent is None or not facts.agent.has_answer:
         return failed("neither the agent nor the account has an answer_url or a stream_url", Gate.INSTRUCTIONS)
     return Decision(Gate.INSTRUCTIONS)
@@ -186,7 +186,7 @@ def caller_id(facts: Facts) -> Decision:
 
 
 def suppression(facts: Facts) -> Decision:
-    """No suppression of the number covers the call. It is asked where guardrails are bypassed, too."""
+    """No suppression of the number covers the call. Also checked if guardrails are bypassed."""
     found = facts.number_rule(RuleKind.SUPPRESSION)
     if found is None:
         return Decision(Gate.SUPPRESSION)
@@ -198,12 +198,12 @@ def suppression(facts: Facts) -> Decision:
 
 
 def consent(facts: Facts) -> Decision:
-    """The number has given a consent that covers the call, where the agent requires one."""
+    """The number has given a consent that covers the call, if the policy or the agent requires one."""
     requires, required = facts.consent_required
     if not required:
         return Decision(Gate.CONSENT)
     if EVERYWHERE not in required:
-        from redial.domain.phone_number import countries  # only an agent that names countries needs them
+        from redial.domain.phone_number import countries  # needed only if countries are named
 
         required = tuple(one for one in required if one in countries(facts.execution.user_number))
     if not required:
@@ -218,7 +218,7 @@ def consent(facts: Facts) -> Decision:
 
 
 def contact_limit(facts: Facts) -> Decision:
-    """No cap is reached, and the pause after a conversation is over. It is asked where guardrails are bypassed, too."""
+    """No cap is reached, and the pause after a conversation is over. Also checked if guardrails are bypassed."""
     closed = [
         (owner, limits, *opening)
         for owner, limits in facts.limits
@@ -241,7 +241,7 @@ def _in_short(limits: Sequence[tuple[str, ContactLimits]]) -> str:
 
 
 def calling_window(facts: Facts) -> Decision:
-    """It is within the windows of the calling rule in every zone that the number may be in."""
+    """The time is within the windows of the calling rule in every zone that the number may be in."""
     execution = facts.execution
     owner, rule = facts.rule
     if rule is None:
@@ -271,7 +271,7 @@ def calling_window(facts: Facts) -> Decision:
 
 
 def is_bypassed(facts: Facts) -> bool:
-    """Whether the call, or its batch, may be dialled outside the windows."""
+    """Whether the call, by its own or its batch's request, may be dialled outside the windows."""
     batch = facts.batch
     return facts.execution.bypass_call_guardrails or (batch is not None and batch.bypass_call_guardrails)
 
@@ -282,8 +282,8 @@ def _dialled_before(execution: Execution) -> list[datetime]:
 
 
 def _never_open(facts: Facts, rule: CallingRule) -> Decision:
-    """The rule, or the agent's zone, was changed after the call was accepted, and may be changed again: the call waits,
-    for a while."""
+    """The decision if the windows never open: the rule or the agent's zone was changed after the call was accepted. It
+    may be changed again, so the call waits for up to `NEVER_ENDS`."""
     execution, now = facts.execution, facts.now
     since = now
     for change in reversed(execution.changes):
@@ -301,7 +301,7 @@ def _never_open(facts: Facts, rule: CallingRule) -> Decision:
 
 
 def one_call(facts: Facts) -> Decision:
-    """No other call to the number is being placed or up. It is asked where guardrails are bypassed, too."""
+    """No other call to the number is being placed or up. Also checked if guardrails are bypassed."""
     if facts.contact.live is None:
         return Decision(Gate.ONE_CALL)
     execution, last = facts.execution, facts.execution.changes[-1]
@@ -316,9 +316,9 @@ def _named(zones: Sequence[str]) -> str:
 
 
 OF_NUMBER: tuple[GateFunction, ...] = (suppression, consent)
-"""What is asked of the rules about the number, which are read after the line."""
+"""Gates that need the rules about the number, which are read after the line is acquired."""
 OF_CONTACT: tuple[GateFunction, ...] = (contact_limit, one_call)
-"""What is asked of what the account does and did with the number, which is read after the line as well."""
+"""Gates that need the number's call history, which is also read after the line is acquired."""
 GATES: tuple[GateFunction, ...] = (
     *(agent, stop, pause, expiry, instructions, caller_id),
     *OF_NUMBER,
@@ -327,15 +327,15 @@ GATES: tuple[GateFunction, ...] = (
     one_call,
 )
 BEFORE_LINE: tuple[GateFunction, ...] = tuple(gate for gate in GATES if gate not in (*OF_NUMBER, *OF_CONTACT))
-"""What is asked of a single call before it has a line."""
+"""Gates that run for a single call before it has a line."""
 OF_AGENT: tuple[GateFunction, ...] = (agent, instructions)
-"""What is asked of a batch's contact before its batch is read."""
+"""Gates that run for a batch's contact before its batch is read."""
 TIME_GATES: tuple[GateFunction, ...] = (contact_limit, calling_window)
-"""Gates that open by themselves at a time that they can tell."""
+"""Gates that open at a known time without any action."""
 
 
 def ask(gates: Iterable[GateFunction], facts: Facts) -> tuple[Decision, ...]:
-    """Every decision up to and including the first that does not allow."""
+    """The decisions of the gates, in order, up to and including the first that does not allow."""
     made: list[Decision] = []
     for gate in gates:
         made += with_expiry(gate(facts), facts.expires_at)
@@ -345,8 +345,8 @@ def ask(gates: Iterable[GateFunction], facts: Facts) -> tuple[Decision, ...]:
 
 
 def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[Decision, ...]]:
-    """The first instant from `facts.now` on at which all time gates allow, and the decisions that moved it there: what
-    dial will do, foreseen. None where there is no such instant within `horizon`."""
+    """The first instant from `facts.now` on at which all time gates allow (None: none within `horizon`), and the
+    decisions that deferred it until then. This predicts what dial will do."""
     moved: list[Decision] = []
     last = facts.now + horizon
     while facts.now <= last:
@@ -361,10 +361,10 @@ def earliest(facts: Facts, horizon: timedelta) -> tuple[datetime | None, tuple[D
 
 
 def stop_reason(execution: Execution, agent: Agent | None, batch: Batch | None) -> str | None:
-    """Why no attempt of the execution may be dialled, as its agent and its batch are now; None: it may.
+    """Why no attempt of the execution may be dialled, by the current state of its agent and batch. None: it may.
 
-    An agent's stop covers what was asked for before it. A contact was asked for when its batch was last asked to start,
-    however long ago the batch was uploaded.
+    An agent's stop covers calls requested before it. A contact counts as requested when its batch was last asked to
+    start, even if the batch was uploaded earlier.
     """
     if agent is None or agent.deleted_at is not None:
         return "agent deleted"
@@ -379,18 +379,18 @@ def stop_reason(execution: Execution, agent: Agent | None, batch: Batch | None) 
 
 
 def is_stopped(agent: Agent, asked_at: datetime) -> bool:
-    """Whether the agent was stopped after this was asked for."""
+    """Whether the agent was stopped at or after `asked_at`."""
     return agent.stopped_before is not None and asked_at <= agent.stopped_before
 
 
 def from_number(execution: Execution, agent: Agent, batch: Batch | None) -> str | None:
-    """The caller id of the next attempt, if its calls are not held. None: there is none."""
+    """The preferred caller id of the next attempt, whatever its circuit's state. None: there is none."""
     return next(iter(from_numbers(execution, agent, batch)), None)
 
 
 def from_numbers(execution: Execution, agent: Agent, batch: Batch | None) -> tuple[str, ...]:
-    """The caller ids that the next attempt may use, the one whose turn it is first: as asked for, else the batch's or
-    the agent's numbers in turn, so that a retry uses another one than the attempt before, where there is one. A number
+    """The caller ids that the next attempt may use, in order of preference: the requested one, else the numbers of the
+    batch or the agent, rotated so that a retry uses another number than the previous attempt, if there is one. A number
     whose call the network blocked is left out."""
     if execution.from_number is not None:
         numbers: tuple[str, ...] = (execution.from_number,)

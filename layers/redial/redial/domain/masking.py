@@ -1,4 +1,4 @@
-"""Phone numbers masked in logs, in answers to restricted keys, and in audit records."""
+"""Masks phone numbers in logs, in answers to restricted keys, and in audit records."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ _E164 = re.compile(r"\+[0-9]{7,15}")
 _WRITTEN = re.compile(r"\+(?:[ ().-]{0,2}[0-9]){7,15}")
 """A number with its country code, as people write it."""
 _ANY = re.compile(r"\+?[0-9](?:[ ()./-]{0,2}[0-9]){6,}")
-"""Seven or more digits, as they may be a number in any form."""
+"""Seven or more digits, which may be a number in any form."""
 FREE_FORM = frozenset({"recipient_data"})
 """Fields of an answer that hold what customers store about people: numbers in any form."""
 
@@ -25,8 +25,8 @@ def masked_text(text: str) -> str:
 def masked_json(value: Any, *, free_form: bool = False) -> Any:
     """A JSON value with every phone number in its texts masked more strictly: `+14155550123` → `+14*******23`.
 
-    `free_form`: any seven digits are taken for a number, with or without a country code, also where they are a JSON
-    number. So it is below `FREE_FORM`.
+    `free_form`: any seven digits count as a number, with or without a country code, even in a JSON number. This applies
+    below the fields of `FREE_FORM`.
     """
     if isinstance(value, str):
         return (_ANY if free_form else _WRITTEN).sub(lambda found: _hidden(found.group()), value)

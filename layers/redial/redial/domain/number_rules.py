@@ -1,7 +1,7 @@
-"""What an account keeps about a number: suppressions, which forbid calls to it, consents, which permit them, and
-verdicts of a scrub, which do either until they expire.
+"""Number rules: suppressions, which forbid calls to a number, consents, which permit them, and verdicts of a scrub,
+which do either until they expire.
 
-The number itself is not kept: only a hash with the account's own key, and its last four digits for people.
+The number itself is not stored: only a hash with the account's own key, and its last four digits for display.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from enum import StrEnum
 from redial.domain.values import dataclass
 
 PURPOSE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-"""What a call is for, as a word of the account's own, such as `marketing`."""
+"""The form of a purpose: a word that the account chooses, such as `marketing`."""
 EVERYWHERE = "*"
-"""In `Agent.consent_required`: numbers of every country."""
+"""The value in `Agent.consent_required` for numbers of every country."""
 
 
 class RuleKind(StrEnum):
@@ -28,14 +28,13 @@ class RuleKind(StrEnum):
 
 @dataclass(frozen=True)
 class NumberRule:
-    """A suppression, a consent, or a kept verdict of a scrub, of one number.
+    """A suppression, a consent, or a kept verdict of a scrub, about one number.
 
-    `digest`: see `digest_of`. `last_four`: digits; None after the person was erased. A suppression covers the calls of
-    the account, of one agent, for one purpose, or both; a consent covers all calls, or those for one purpose; a verdict
-    just the calls that it was asked for: `scope` is that of their agent and purpose, `source` names the scrub
-    (`source_of`), and `allowed` says what it found. `proof`:
-    where the consent can be found; `given_at`: when it was given. Times are aware UTC. No two rules of a kind have the
-    same digest and `scope`.
+    `digest`: see `digest_of`. `last_four`: the last four digits; None after the person was erased. A suppression covers
+    all calls of the account, or only those of one agent, for one purpose, or both. A consent covers all calls, or those
+    for one purpose. A verdict covers the agent and purpose for which it was asked; `source` names the scrub
+    (`source_of`), and `allowed` is the verdict. `proof`: where the consent can be found; `given_at`: when it was given.
+    Times are aware UTC. No two rules of a kind have the same digest and `scope`.
     """
 
     kind: RuleKind
@@ -53,16 +52,16 @@ class NumberRule:
 
     @property
     def scope(self) -> str:
-        """What it covers, as text; see `scope_of`."""
+        """The calls that it covers, as text; see `scope_of`."""
         return scope_of(self.agent_id, self.purpose)
 
     @property
     def id(self) -> str:
-        """Its name: the digest, and the scope where it has one."""
+        """Its id within the account: the digest, with the scope if there is one."""
         return f"{self.digest}.{self.scope}" if self.scope else self.digest
 
     def covers(self, agent_id: str, purpose: str | None, now: datetime) -> bool:
-        """Whether it applies to such a call now."""
+        """Whether it applies now to a call of that agent for that purpose."""
         if self.expires_at is not None and now >= self.expires_at:
             return False
         if self.given_at is not None and now < self.given_at:
@@ -72,8 +71,8 @@ class NumberRule:
 
 @dataclass(frozen=True)
 class OptOut:
-    """A suppression of the number of a call, as a webhook's answer or the carrier asks for it. It covers all calls of
-    the account, or those of the call's agent, for a purpose, or both."""
+    """A suppression of a call's number, requested by a webhook's answer or the carrier. It covers all calls of the
+    account, or only those of the call's agent (`of_agent`), for a purpose, or both."""
 
     source: str
     reason: str | None = None
@@ -95,13 +94,13 @@ def scopes_covering(agent_id: str, purpose: str | None) -> frozenset[str]:
 
 
 def source_of(url: str) -> str:
-    """The `source` of verdicts that the scrub with that URL gave."""
+    """The `source` of verdicts from the scrub with that URL."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def digest_of(key: bytes, number: str) -> str:
     """HMAC-SHA256 of an E.164 number with the account's key, cut to 128 bits: 32 hexadecimal digits.
 
-    Without the key nothing can be tried: a plain hash of a number is found by hashing all numbers.
+    The key prevents a search: the number of a plain hash is found by hashing all numbers.
     """
     return hmac.new(key, number.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Results of an attempt: the carrier's answer to a dial, and its later reports of the call."""
+"""Results of an attempt: the carrier's answer to a dial, and its later reports on the call."""
 
 import re
 from decimal import Decimal
@@ -8,7 +8,7 @@ from redial.domain.status import FINAL, Status
 from redial.domain.values import dataclass
 
 DECLINED = "603"
-"""SIP code of a call that the called party declined: one retry at most."""
+"""SIP code of a call that the called party declined: at most one retry."""
 UNWANTED = "607"
 """SIP code of a call that the called party does not want, now or later (RFC 8197)."""
 BLOCKED = "608"
@@ -17,13 +17,13 @@ BLOCKED = "608"
 
 MICROS = 1_000_000
 _DEAREST = 10**6
-"""A price above this is none."""
+"""A price above this is invalid."""
 _CURRENCY = re.compile("[A-Z]{3}")
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a carrier charges for a call: millionths of the currency (ISO 4217), 0 or more."""
+    """What a carrier charges for a call, in millionths of the currency (ISO 4217), 0 or more."""
 
     micros: int
     currency: str
@@ -43,14 +43,13 @@ class Price:
 
     @staticmethod
     def read(amount: object, currency: object) -> "Price | None":
-        """The price in a carrier's words: a number or its text, of either sign, and three letters. None for what makes
-        no sense."""
+        """Parse a carrier's price: a number or its text, of either sign, and three letters. None if it is invalid."""
         if not isinstance(amount, str | int | float) or isinstance(amount, bool) or not isinstance(currency, str):
             return None
         try:
             value = abs(Decimal(str(amount)))
             is_possible = value <= _DEAREST and _CURRENCY.fullmatch(currency.upper()) is not None
-        except ArithmeticError:  # no number, NaN, or one out of range
+        except ArithmeticError:  # not a number, NaN, or out of range
             return None
         return Price(round(value * MICROS), currency.upper()) if is_possible else None
 
@@ -61,10 +60,10 @@ class Outcome:
 
     `status`: a final one. `permanent`: dialling again can never succeed (the number does not exist or is blocked).
     `voicemail`: a machine answered (None: no detection). `reason`, `code`: the carrier's text, and its SIP or error
-    code. `duration_seconds`: of the conversation; `ring_seconds`: of the ringing.
+    code. `duration_seconds`: length of the conversation; `ring_seconds`: of the ringing.
     `hangup_by`: "callee", "caller" (our side) or "carrier"; None if unknown. `invalid_number`: for a permanent failure,
-    whether the number itself is at fault. `opted_out`: the carrier says that the called party wants no more calls.
-    `price`: what the call costs (None: the carrier does not say, or not yet).
+    whether the number itself is at fault. `opted_out`: the called party wants no more calls, according to the carrier.
+    `price`: what the call costs (None: the carrier has not reported it).
     Raises ValueError unless `status` is final.
     """
 
@@ -87,11 +86,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CallReport:
-    """The carrier's report of one call, by callback or on request.
+    """The carrier's report on one call, by callback or on request.
 
-    `status` is live (initiated, ringing, in-progress), or final and then `outcome` is set. `voicemail`: the result of
-    machine detection, which may come during the call or after it (None: no result yet, or `undecided`: there is none).
-    Raises ValueError for a final status without an outcome, or the reverse.
+    `status` is live (initiated, ringing, in-progress) or final; if it is final, `outcome` is set. `voicemail`: the
+    result of machine detection, which may come during the call or after it (None: no result yet, or, if `undecided`, no
+    result at all). Raises ValueError for a final status without an outcome, or the reverse.
     """
 
     call_id: str
@@ -111,7 +110,7 @@ class CallReport:
 @dataclass(frozen=True)
 class Accepted:
     """The carrier accepted the call under `call_id`. `queue_seconds`: how long it will wait in the carrier's own queue,
-    as the carrier says."""
+    according to the carrier."""
 
     call_id: str
     queue_seconds: float = 0.0
@@ -119,7 +118,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The carrier refused this call, so the attempt is over; `outcome.permanent`: no retry can succeed."""
+    """The carrier refused this call, so the attempt is over. `outcome.permanent`: no retry can succeed."""
 
     outcome: Outcome
 
@@ -136,11 +135,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that only a person can mend: until then the carrier places no call within `scope`.
+    """A fault that only a person can fix. Until then the carrier places no call within `scope`.
 
-    `code`: the carrier's error code. `is_proof`: one such refusal shows that all calls within the scope are refused;
-    otherwise it may concern the called number alone, and only refusals of several numbers show it. `otherwise`: how the
-    attempt ends if it concerns the called number alone (None: it is the account's fault in any case).
+    `code`: the carrier's error code. `is_proof`: one such refusal proves that all calls within the scope are refused;
+    otherwise it may concern the called number alone, and only refusals of several numbers prove it. `otherwise`: how
+    the attempt ends if the fault concerns the called number alone (None: it always concerns the account).
     """
 
     scope: Scope
@@ -154,8 +153,8 @@ class NotPlaced:
     """No call was placed, so the attempt may safely be repeated.
 
     The carrier throttled, was unreachable, or refused for a reason that is the account's. `retry_after_seconds`: the
-    carrier's wish (None: none given). `outage`: the cause affects every call (unreachable, account suspended, wrong
-    credentials). `fault`: what a person must mend, as far as the carrier names it.
+    wait that the carrier asked for (None: it named none). `outage`: the cause affects every call (unreachable, account
+    suspended, wrong credentials). `fault`: what a person must fix, if the carrier names it.
     """
 
     reason: str
@@ -165,8 +164,8 @@ class NotPlaced:
 
     @property
     def may_keep_line(self) -> bool:
-        """Whether the wait may keep the attempt's line: it affects every call, or is short. A call that waits for its
-        caller id or its country must leave the line to calls that can be placed."""
+        """Whether the attempt may keep its line while it waits: the cause affects every call, or the wait is short. A
+        call that waits for its caller id or its country must leave the line to calls that can be placed."""
         return self.fault is None or (self.fault.scope is Scope.ACCOUNT and self.fault.is_proof)
 
 

@@ -1,6 +1,6 @@
-"""Phone numbers: normalization to E.164, and the kinds of numbers that are not called.
+"""Phone numbers: normalization to E.164, kinds of numbers that are not called, countries and time zones.
 
-libphonenumber's data decide both. Whether a number exists, only the carrier knows.
+All follow libphonenumber's data. Only the carrier knows whether a number exists.
 """
 
 import re
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLE = "+14155550123"
 """A fictional number, for messages."""
 
-_MAX_LENGTH = 250  # libphonenumber's own limit; a longer text is no number, and costs time
+_MAX_LENGTH = 250  # libphonenumber's own limit: a longer text is no number, and takes time to parse
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 # Characters written within phone numbers. Soft hyphens, zero-width characters and direction marks are invisible.
@@ -27,7 +27,7 @@ _BRACKETS = "()[]\uff08\uff09"
 _DOTS = ".\xb7\uff0e"
 _PLUS_SIGNS = "+\uff0b\ufe62"
 PUNCTUATION = _SPACES + _INVISIBLE + _DASHES + _BRACKETS + _DOTS
-"""Characters that separate the digits of a number and have no meaning of their own."""
+"""Characters that separate the digits of a number and have no meaning themselves."""
 
 _PLUS = str.maketrans(dict.fromkeys(_PLUS_SIGNS, "+") | dict.fromkeys(_INVISIBLE))
 _SEPARATORS = str.maketrans("", "", PUNCTUATION)
@@ -61,11 +61,11 @@ def is_e164(number: str) -> bool:
 
 
 def read_number(text: str) -> tuple[str, NumberKind]:
-    """Normalize a number as people write it to E.164, and say of which kind it is.
+    """Normalize a number as people write it to E.164. Returns it with its kind.
 
-    Read are `+`, `00` and `tel:`, spaces, dashes, dots and brackets, one leading `'` (Excel's text marker), digits of
-    any script, and a trunk prefix after the country code (`+44 (0)20 …`), which is removed where the country has one.
-    Raises `ValueError` with the reason, without a subject.
+    Accepts `+`, `00` and `tel:`, spaces, dashes, dots and brackets, one leading `'` (Excel's text marker), digits of
+    any script, and a trunk prefix after the country code (`+44 (0)20 …`), which is removed if the country has one.
+    Raises `ValueError`, whose message follows the name of the field.
     """
     number = text if is_e164(text) else _international(text)
     import phonenumbers  # takes 22 ms; most functions read no numbers
@@ -105,7 +105,7 @@ def normalized(text: str) -> str:
 
 
 def looks_like_a_number(text: str) -> bool:
-    """Whether `text` consists of 7 to 15 digits and what separates them, with or without a plus sign."""
+    """Whether `text` consists of 7 to 15 digits and separators, with or without a plus sign."""
     return len(text) <= _MAX_LENGTH and re.fullmatch(r"\+?[0-9]{7,15}", _plain(text).translate(_SEPARATORS)) is not None
 
 
@@ -160,7 +160,7 @@ def _unreadable(plain: str, after_plus: str) -> str:
 
 
 def country(number: str) -> str:
-    """The country of an E.164 number: its ISO 3166 code (`GB`), or its calling code (`+800`) where that is of none."""
+    """The country of an E.164 number: its ISO 3166 code (`GB`), or its calling code (`+800`) if no country has it."""
     import phonenumbers
 
     parsed = phonenumbers.parse(number)
@@ -175,7 +175,7 @@ def _country(code: int, region: str | None) -> str:
 
 
 def located(number: str) -> tuple[str, frozenset[str], tuple[str, ...]]:
-    """`country`, `countries` and `time_zones` of an E.164 number at once, in less time."""
+    """`country`, `countries` and `time_zones` of an E.164 number, faster than one by one."""
     import phonenumbers
 
     try:
@@ -191,13 +191,12 @@ _MOBILE_AREA_CODES = frozenset({1, 52, 54, 55})
 
 
 def time_zones(number: str) -> tuple[str, ...]:
-    """IANA zones that an E.164 number may be in, by its prefix (libphonenumber's data), whether or not these data take
-    the number for valid: area codes are older in them than in the network.
+    """IANA zones that an E.164 number may be in, by its prefix (libphonenumber's data). A number need not be valid by
+    these data, since the network has newer area codes.
 
-    Where a prefix tells no place (mobile and toll-free numbers, area codes that the data do not have), these are all
-    zones of the countries that share the rest of the country code: for +1 those of the United States and Canada, but
-    not of the Caribbean, whose area codes are their own. A code of no country (satellites, +800): all zones of the
-    world.
+    If a prefix shows no place (mobile and toll-free numbers, area codes missing in the data), these are all zones of
+    the countries that share the country code, without those that have area codes of their own: for +1 the zones of the
+    United States and Canada, but not of the Caribbean. A code of no country (satellites, +800): all zones of the world.
     """
     import phonenumbers
 
@@ -225,13 +224,13 @@ def _time_zones(number: str, parsed: "PhoneNumber") -> tuple[str, ...]:
 
 
 def zones_of(number: str, named: str | None) -> tuple[str, ...]:
-    """IANA zones of a number: the one that was named for it, else `time_zones`."""
+    """IANA zones of a number: the one named for it, else its `time_zones`."""
     return (named,) if named is not None else time_zones(number)
 
 
 def _zones_of_territory(code: int, national: str) -> tuple[str, ...]:
-    """All zones of the countries of a country code in which a national number may be: of the one that begins so alone
-    (+1 876: Jamaica), else of those that have no such beginning of their own."""
+    """All zones in which a national number of a country code may be: those of the country to which its leading digits
+    belong (+1 876: Jamaica), else those of the countries without leading digits of their own."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
     beginnings = _beginnings(code)
@@ -243,7 +242,8 @@ def _zones_of_territory(code: int, national: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=512)
 def _zones_of_region(code: int, region: str) -> tuple[str, ...]:
-    """All zones of the prefixes that begin as the region's numbers do; region "": of no such region."""
+    """All zones of the prefixes with the leading digits of the region; region "": of prefixes that belong to no
+    region."""
     from phonenumbers.tzdata import TIMEZONE_DATA
 
     beginnings, found, alone, others = _beginnings(code), set[str](), set[str](), set[str]()
@@ -255,14 +255,14 @@ def _zones_of_region(code: int, region: str) -> tuple[str, ...]:
         (found if owner == region else others).update(zones)
         if owner == region and len(zones) == 1:
             alone.update(zones)
-    # A prefix that several regions share (+1 879) has zones of the others too.
+    # A prefix that several regions share (+1 879) also has zones of the others.
     of_region = {zone for zone in found if zone in alone or zone not in others}
     return tuple(sorted(of_region)) or TIMEZONE_DATA.get(str(code)) or _zones_of_the_world()
 
 
 @lru_cache(maxsize=512)
 def _beginnings(code: int) -> dict[str, re.Pattern[str]]:
-    """How national numbers begin, of the regions of a country code that say so."""
+    """The leading digits of national numbers, for the regions of a country code that have their own."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
     regions = COUNTRY_CODE_TO_REGION_CODE[code]
@@ -272,7 +272,7 @@ def _beginnings(code: int) -> dict[str, re.Pattern[str]]:
 
 @lru_cache(maxsize=512)
 def _placeless_prefixes(code: int) -> frozenset[str]:
-    """Prefixes in the data that tell no place within a country code: the code alone, and those of mobile numbers."""
+    """Prefixes in the data that show no place within a country code: the code alone, and those of mobile numbers."""
     import phonenumbers
 
     found = {str(code), ""}
@@ -285,7 +285,7 @@ def _placeless_prefixes(code: int) -> frozenset[str]:
 
 
 def _zone_prefix(digits: str) -> str:
-    """The longest prefix in the data, of a number without its plus sign; "": none."""
+    """The longest prefix in the data of a number without its plus sign; "" if there is none."""
     from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
     lengths = range(min(TIMEZONE_LONGEST_PREFIX, len(digits)), 0, -1)
@@ -300,7 +300,7 @@ def _zones_of_the_world() -> tuple[str, ...]:
 
 
 def countries(number: str) -> frozenset[str]:
-    """ISO 3166 codes of the countries that the number may be in: one, or all of its country code where the number is
+    """ISO 3166 codes of the countries that the number may be in: one, or all of its country code if the number is
     unknown."""
     import phonenumbers
 
@@ -313,7 +313,7 @@ def countries(number: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _countries(code: int, region: str | None) -> frozenset[str]:
-    """The region that is known, else all of the country code."""
+    """The region if it is known, else all regions of the country code."""
     import phonenumbers
 
     return frozenset([region] if region else phonenumbers.region_codes_for_country_code(code))

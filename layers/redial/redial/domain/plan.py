@@ -1,8 +1,8 @@
-"""What becomes of a call if all its attempts fail: the gates, the claim and the retry decision, in the order in which
-dial applies them, on an execution that is not stored.
+"""Plans a call: its attempts if all of them fail. Applies the gates, the claim and the retry decision, in the order of
+dial, to an execution that is not stored.
 
-Each instant follows from the assumption that lines, rates and the carrier let every attempt start at once, and that its
-call then ends without an answer after the agent's ring timeout.
+All times assume that lines, rates and the carrier let every attempt start at once, and that its call ends without an
+answer after the agent's ring timeout.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,17 +29,17 @@ from redial.domain.status import RETRYABLE, Status
 from redial.domain.values import dataclass
 
 HORIZON = timedelta(days=2 * 366)
-"""An attempt that would be later is not planned."""
+"""How far ahead attempts are planned."""
 EARLY_HOUR, LATE_HOUR = 9, 20
-"""A call that may ring before or after these hours of the day is warned of. No rule: a hint for people."""
+"""A call that may ring outside these hours of the day gets a warning. This is a hint for people, not a rule."""
 _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class PlannedAttempt:
-    """An attempt that is dialled from `earliest_at` to `latest_at`: two instants where calls are spread over the
-    minutes of an opening, and its own is not known yet. `latest_at` None: it may also not be dialled at all.
-    `moved_by`: the decisions that deferred it, in their order."""
+    """An attempt that is dialled between `earliest_at` and `latest_at`. They differ if calls are spread over the
+    minutes of an opening and its own second is not known yet. `latest_at` None: it may also not be dialled at all.
+    `moved_by`: the decisions that deferred it, in order."""
 
     number: int
     earliest_at: datetime
@@ -49,9 +49,9 @@ class PlannedAttempt:
 
 @dataclass(frozen=True)
 class Plan:
-    """All attempts. `closed`: the gate that ends the call, or lets it wait for something that has no time; None: the
-    retries are used up. `ends_because`: in words. `assumed`, `call_time`: how each call ends, and after which time.
-    `most_calls`: how many there are if calls end sooner than that."""
+    """All attempts of a call. `closed`: the decision that ends the call, or defers it without a time; None: the retries
+    are used up. `ends_because`: the reason in words. `assumed`, `call_time`: how each call ends, and after what time.
+    `most_calls`: the number of calls if they end sooner than that."""
 
     attempts: tuple[PlannedAttempt, ...]
     closed: Decision | None
@@ -62,8 +62,8 @@ class Plan:
 
 
 def plan(facts: Facts) -> Plan:
-    """The plan of the execution in `facts`, which waits, from `facts.now` on. `facts.spread_second` is set here where
-    the execution has no id of its own yet, see `Facts`."""
+    """The plan of the waiting execution in `facts` from `facts.now` on. `facts.spread_second` must be set if the
+    execution has no id of its own yet, see `Facts`."""
     outcome = worst_outcome(facts.execution.retry_config)
     agent = facts.agent
     call_time = timedelta(seconds=0 if agent is None else agent.ring_timeout_seconds)
@@ -80,7 +80,7 @@ def plan(facts: Facts) -> Plan:
 
 
 def worst_outcome(config: RetryConfig | None) -> Outcome:
-    """The outcome of an attempt that has the call retried, `no-answer` where that is retried."""
+    """An outcome that leads to a retry, if the configuration has any; preferably `no-answer`."""
     if config is None or not config.enabled or Status.NO_ANSWER in config.retry_on_statuses:
         return Outcome(Status.NO_ANSWER)
     retried = next((status for status in RETRYABLE if status in config.retry_on_statuses), None)
@@ -91,7 +91,7 @@ def worst_outcome(config: RetryConfig | None) -> Outcome:
 
 @dataclass(frozen=True)
 class _Dial:
-    """A dial of the plan. `due`: when the attempt first asked its gates; `at`: when they allowed it."""
+    """A dial in the plan. `due`: when the gates first decided on the attempt; `at`: when they allowed it."""
 
     number: int
     due: datetime
@@ -107,7 +107,7 @@ class _Course:
 
 
 def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Course | None = None) -> _Course:
-    """Dial until the call is over. `earliest`: the earliest course, where this is to be the latest."""
+    """Dial until the call is over. `earliest`: the earliest course, if the latest one is wanted."""
     dials: list[_Dial] = []
     moved: list[Decision] = []
     last, due = facts.now + HORIZON, facts.now
@@ -137,14 +137,14 @@ def _course(facts: Facts, outcome: Outcome, call_time: timedelta, earliest: _Cou
 
 
 def _asked(facts: Facts) -> tuple[Decision, ...]:
-    """The decisions of the gates, in the order in which dial asks: what needs no line first. If that ends the call,
-    nothing else is asked."""
+    """The decisions of the gates in the order of dial: first those that need no line. If these end the call, no other
+    gate runs."""
     first = ask(BEFORE_LINE if facts.execution.batch_id is None else OF_AGENT, facts)
     return first if first[-1].verdict is Verdict.END else ask(GATES, facts)
 
 
 def _failed(facts: Facts, decisions: Sequence[Decision], outcome: Outcome, call_time: timedelta) -> Facts:
-    """The facts after the attempt was dialled, and its call has ended."""
+    """The facts after the attempt was dialled and its call has ended."""
     execution, agent = facts.execution, facts.agent
     assert agent is not None, "a gate asks for it"
     caller = from_number(execution, agent, facts.batch)
@@ -161,14 +161,14 @@ def _failed(facts: Facts, decisions: Sequence[Decision], outcome: Outcome, call_
 
 
 def _over(contact: Contact, at: datetime) -> Contact:
-    """The other call to the number is taken to be over at the next check, and to have been dialled just now."""
+    """The contact at the next check: assumes that the other call to the number is over, and was dialled just now."""
     return Contact(contact.history.with_attempt(at))
 
 
 def _placed_late(facts: Facts, earliest: datetime) -> Decision | None:
-    """The attempt may be dialled now; had it come a little earlier, but not before `earliest`, it might have come
-    before an opening, and then wait for its second of the spread, which is later: the decision that defers it. None:
-    it would not."""
+    """The decision that could defer an attempt that may be dialled now. Had it come a little earlier, but not before
+    `earliest`, it could have come before an opening, and then wait for its later second of the spread. None: it would
+    not be deferred."""
     rule, now = facts.rule[1], facts.now
     if rule is None or rule.placement is not Placement.SPREAD or is_bypassed(facts):
         return None
@@ -185,7 +185,7 @@ def _placed_late(facts: Facts, earliest: datetime) -> Decision | None:
 
 
 def warnings(made: Plan, facts: Facts) -> Iterator[str]:
-    """What a person should know of the plan before the call is made, in words."""
+    """What a person should know about the plan before the call is made, in words."""
     for attempt in made.attempts:
         for moved in attempt.moved_by:
             if moved.gate is not Gate.CALLING_WINDOW and moved.until is not None:
@@ -204,8 +204,8 @@ def warnings(made: Plan, facts: Facts) -> Iterator[str]:
 
 
 def _early_or_late(attempt: PlannedAttempt, facts: Facts) -> str | None:
-    """The zone in which the attempt may ring at an hour that people are not called at. A single zone's hours are as
-    the calling rule has them, and so as they are meant."""
+    """A warning if the attempt may ring at an unusual hour in one of its zones. A calling rule in a single zone gives
+    no warning: its hours are intended."""
     zones = facts.zones
     if len(zones) == 1 and facts.rule[1] is not None and not is_bypassed(facts):
         return None

@@ -1,7 +1,7 @@
 """Policies: named sets of calling rules of an account, in numbered versions that never change.
 
 A call, a batch or an agent names one by its label, such as `lead-outreach@3`. Since a version never changes, the label
-is the snapshot: it is decided when the call or the batch is made, and stored with it.
+is enough to store: it is fixed when the call or the batch is created, and stored with it.
 """
 
 import re
@@ -16,7 +16,7 @@ from redial.domain.values import dataclass
 
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 POLICY_LABEL = re.compile(rf"({POLICY_NAME.pattern})(?:@([1-9][0-9]{{0,5}}))?")
-"""A policy's name, and a version of it; without one: the latest."""
+"""A policy's name, and optionally a version (default: the latest)."""
 MAX_VERSION = 999_999
 
 Value = TypeVar("Value")
@@ -24,10 +24,9 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Policy:
-    """One version of a policy. A rule that it leaves out is None; `consent_required` is empty then.
+    """One version of a policy. A missing rule is None; a missing `consent_required` is empty.
 
-    `config`: its rules as requests give them, for GET. `expires_after_minutes`: after its time, no attempt of a call
-    starts. `consent_required`: see `Agent`.
+    `config`: its rules in the form of requests, for GET. `expires_after_minutes`, `consent_required`: see `Agent`.
     """
 
     name: str
@@ -48,8 +47,8 @@ class Policy:
 
 
 def read_label(text: str) -> tuple[str, int | None]:
-    """The name and the version (None: the latest) in a label. Raises `ValueError` with the reason, without a
-    subject."""
+    """The name and the version (None: the latest) in a label. Raises `ValueError`, whose message follows the name of
+    the field."""
     found = POLICY_LABEL.fullmatch(text)
     if found is None:
         raise ValueError("must be a policy's name, and a version if need be, such as lead-outreach@3")
@@ -57,7 +56,7 @@ def read_label(text: str) -> tuple[str, int | None]:
 
 
 def in_force(own: Value | None, policy: Value | None, agent: Value | None, *, is_default: bool) -> Value | None:
-    """Which of three values of one rule applies: what the call or its batch says itself (`own`), then the policy that
-    it names, then its agent. A policy that only the agent or the account names (`is_default`) comes last."""
+    """The first of three values of a rule that is set: that of the call or its batch (`own`), of the policy that it
+    names, of its agent. A policy that only the agent or the account names (`is_default`) comes last."""
     order = (own, agent, policy) if is_default else (own, policy, agent)
     return next((value for value in order if value is not None), None)

@@ -1,7 +1,7 @@
-"""What a customer's endpoint answers before an attempt, and what the gates `scrub` and `hook` decide by it.
+"""Answers of a customer's endpoints before an attempt, and how the gates `scrub` and `hook` decide by them.
 
-Both are asked by dial, just before the claim. An endpoint that gives no usable answer closes its gate: the call waits,
-each time longer, and ends after `LATEST_START`, as for a carrier that places nothing.
+Dial asks both just before the claim. An endpoint that gives no usable answer closes its gate. The call then waits,
+longer each time, and ends after `LATEST_START`, as with a carrier that places nothing.
 """
 
 from datetime import datetime, timedelta
@@ -14,13 +14,13 @@ from redial.domain.status import Status
 from redial.domain.values import dataclass
 
 ALLOWED, REFUSED, DEFERRED, NO_ANSWER = "allowed", "refused", "deferred", "no-answer"
-"""Recorded as the rule of a gate whose endpoint was asked."""
+"""The values recorded as the rule of a gate whose endpoint was asked."""
 SHORTEST_DEFERRAL, LONGEST_DEFERRAL = timedelta(minutes=1), timedelta(days=30)
-"""A hook defers an attempt for so long; an earlier or a later time counts as this."""
+"""Limits of a hook's deferral; an earlier or a later time counts as the limit."""
 MOST_DEFERRALS = 50
-"""A hook defers one attempt so often; then the call ends as `error`."""
+"""How often a hook may defer one attempt; then the call ends as `error`."""
 LONGEST_VERDICT = timedelta(days=31)
-"""A verdict is kept for so long at most, whatever its `expires_at`."""
+"""How long a verdict is kept at most, whatever its `expires_at`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class HookAnswer:
 
 @dataclass(frozen=True)
 class ScrubAnswer:
-    """A scrub's verdict on a number. `expires_at`: until when it holds for later attempts (None: for this one)."""
+    """A scrub's verdict on a number. `expires_at`: until when it is valid for later attempts (None: for this one
+    only)."""
 
     allowed: bool
     expires_at: datetime | None = None
@@ -42,7 +43,7 @@ class ScrubAnswer:
 
 
 def by_hook(answer: HookAnswer, execution: Execution, now: datetime) -> Decision:
-    """What the gate `hook` decides. A `defer_until` that is over is none."""
+    """The decision of the gate `hook`. A `defer_until` in the past is ignored."""
     because = f": {answer.reason}" if answer.reason else ""
     later = answer.defer_until
     if later is not None and later > now:
@@ -68,14 +69,14 @@ def _deferrals(execution: Execution) -> int:
 
 
 def by_scrub(allowed: bool, reason: str | None) -> Decision:
-    """What the gate `scrub` decides."""
+    """The decision of the gate `scrub`."""
     if allowed:
         return Decision(Gate.SCRUB, rule=ALLOWED)
     return canceled("refused by the scrub" + (f": {reason}" if reason else ""), Gate.SCRUB, REFUSED)
 
 
 def kept_verdict(facts: Facts) -> NumberRule | None:
-    """The verdict of the agent's scrub that covers the call now."""
+    """The kept verdict of the agent's scrub that covers the call now, if any."""
     assert facts.agent is not None and facts.agent.scrub is not None, "there is a scrub"
     wanted = scope_of(facts.execution.agent_id, facts.purpose), source_of(facts.agent.scrub.url)
     for rule in facts.number_rules:
@@ -86,7 +87,7 @@ def kept_verdict(facts: Facts) -> NumberRule | None:
 
 
 def verdict_to_keep(answer: ScrubAnswer, facts: Facts) -> NumberRule | None:
-    """The verdict as it is kept, still without the number's digest; None: it holds for this attempt only."""
+    """The number rule for the verdict, still without the number's digest; None: it is valid for this attempt only."""
     assert facts.agent is not None and facts.agent.scrub is not None, "there is a scrub"
     if answer.expires_at is None or answer.expires_at <= facts.now:
         return None
@@ -104,12 +105,12 @@ def verdict_to_keep(answer: ScrubAnswer, facts: Facts) -> NumberRule | None:
 
 
 def unanswered(gate: Gate, error: str, until: datetime) -> Decision:
-    """The gate stays closed until then, when its endpoint is asked again."""
+    """The gate stays closed until `until`, when its endpoint is asked again."""
     return Decision(gate, Verdict.DEFER, NO_ANSWER, f"{NAMES[gate]} gave no usable answer: {error}", until)
 
 
 def ask_again_at(execution: Execution, now: datetime, jitter: float) -> datetime:
-    """When an endpoint is asked again that gave no usable answer. `jitter` in [0, 1): ± 10 %."""
+    """When an endpoint that gave no usable answer is asked again. `jitter` in [0, 1) spreads the wait over ± 10 %."""
     waits = THROTTLE_BACKOFF_SECONDS
     seconds = waits[min(execution.state.deferrals, len(waits) - 1)] * (0.9 + 0.2 * jitter)
     return now + timedelta(milliseconds=round(seconds * 1000))

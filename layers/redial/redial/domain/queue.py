@@ -1,4 +1,4 @@
-"""What waits for lines: calls, and running batches with one entry each. Lines are an agent's, or an API key's."""
+"""Queues of an agent's or an API key's lines: waiting calls, and running batches with one entry each."""
 
 from datetime import datetime, timedelta
 
@@ -9,15 +9,15 @@ LINES_CHECK = timedelta(minutes=3)
 
 
 MAX_KEY_LINES = 50
-"""The most lines of an API key: they are one item, written twice by every call that it carries."""
+"""Maximum lines of an API key: they are one item, written twice by each of its calls."""
 _KEY_POOL = "key:"
 
 
 @dataclass(frozen=True)
 class KeyLines:
-    """The lines of an API key with a quota of them: each of its calls holds one of these, and one of its agent's.
+    """The lines of an API key with a quota of lines. Each of its calls holds one of these, and one of its agent's.
 
-    `pool_id` is stored with its calls and batches, and names the number of lines: a key's rights never change.
+    `pool_id` is stored with its calls and batches, and contains the number of lines, since a key's rights never change.
     """
 
     account_id: str
@@ -29,12 +29,12 @@ class KeyLines:
 
     @classmethod
     def parse(cls, account_id: str, pool_id: str | None) -> "KeyLines | None":
-        """None: the id is an agent's, or there is none."""
+        """The lines with that pool id. None if it is an agent's, or None."""
         return cls(account_id, pool_id) if pool_id is not None and cls.names(pool_id) else None
 
     @staticmethod
     def names(pool_id: str) -> bool:
-        """Whether the id is of a key's lines, not an agent's."""
+        """Whether it is the pool id of a key, not an agent's id."""
         return pool_id.startswith(_KEY_POOL)
 
     @property
@@ -44,7 +44,7 @@ class KeyLines:
 
 @dataclass(frozen=True)
 class QueuedCall:
-    """A call that waits. Due retries (`retry`) go first, then the one that has been ready longest (`ready_at`, UTC)."""
+    """A waiting call. Due retries (`retry`) come first, then the call that has been ready longest (`ready_at`, UTC)."""
 
     execution_id: str
     attempt: int
@@ -57,8 +57,8 @@ class BatchQueueEntry:
     """A running batch's single queue entry, for all its contacts that are not yet dialled.
 
     `next_row` is the next contact to dial, `last_row` the last one. `served_at`: when the batch last had its turn.
-    `interval` is the least time between two starts, and `next_at` when the next may be (both None: no rate).
-    `delayed_from`: when the first contact of the batch's delayed set is due (None: the set is empty).
+    `interval` is the minimum time between two starts, and `next_at` the earliest time of the next (both None: no rate
+    limit). `delayed_from`: when the first contact of the batch's delayed set is due (None: the set is empty).
     """
 
     batch_id: str

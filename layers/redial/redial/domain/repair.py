@@ -11,7 +11,7 @@ class Repair(StrEnum):
     DIAL_LOST = "dial lost"  # it has a line, and was never dialled
     CALLBACK_LOST = "callback lost"  # the carrier knew a status that no callback had reported
     CALL_LOST = "call lost"  # the carrier has no such call: the attempt ends as an error
-    CARRIER_SILENT = "carrier silent"  # the carrier did not answer the question
+    CARRIER_SILENT = "carrier silent"  # the carrier did not answer when asked
     CALL_UNDECIDED = "call undecided"  # the carrier answered, but the call's fate is still open
     LINE_LOST = "line lost"  # held by a call that is over
     QUEUE_ENTRY_LOST = "queue entry lost"  # a call waits for a line and was missing from its agent's queue

@@ -9,13 +9,13 @@ from redial.domain.status import RETRYABLE, Status
 from redial.domain.values import dataclass
 
 MAX_RETRIES = 3
-"""Most retries that a configuration may ask for: with the first dial, four calls."""
+"""Maximum retries of a configuration: with the first dial, four calls."""
 MAX_INTERVAL_MINUTES = 365 * 24 * 60
-"""Longest wait before one retry, a year: EventBridge Scheduler and `scheduled_at` take no later time either."""
+"""Maximum wait before a retry, a year: EventBridge Scheduler and `scheduled_at` accept no later time either."""
 REFUSED_FOR_GOOD = "the carrier refused the number for good"
-"""Why no attempt follows a permanent failure for which the carrier gave no reason."""
+"""The reason why no attempt follows a permanent failure, if the carrier gave none."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How reasons show a time, which is UTC."""
+"""The format of a time (UTC) in reasons."""
 DEFAULT_STATUSES = (Status.NO_ANSWER, Status.BUSY, Status.FAILED)
 DEFAULT_INTERVALS_MINUTES = (30, 60, 120)
 
@@ -24,7 +24,7 @@ DEFAULT_INTERVALS_MINUTES = (30, 60, 120)
 class RetryConfig:
     """`retry_config` of the HTTP contract, with its defaults filled in.
 
-    `retry_intervals_minutes[n]` is the wait before retry n+1, from the instant the failed attempt ended.
+    `retry_intervals_minutes[n]` is the wait before retry n+1, from the end of the failed attempt.
     Fewer intervals than retries: the last repeats; more: the extra ones are ignored.
     Raises `InvalidInput`, naming every field at fault, for values that the contract forbids.
     """
@@ -73,7 +73,7 @@ class GiveUp:
 
 
 def expired(at: datetime) -> str:
-    """Why no attempt follows, or none starts, from `at` on."""
+    """The reason why no attempt starts from `at` on."""
     return f"expired at {at:{TIME}}"
 
 
@@ -87,9 +87,8 @@ def decide(
     """What follows an attempt that ended with `outcome` at `now`. No attempt starts from `expires_at` on.
 
     `attempts` are all attempts made so far, the one that just ended included.
-    A call that was answered is never dialled again, save a voicemail's where the configuration says so;
-    an outcome that is for good (the number does not exist) ends it whatever the configuration says. A call that was
-    declined is retried once at most.
+    An answered call is never dialled again, except a voicemail if the configuration says so. A permanent failure (the
+    number does not exist) ends it whatever the configuration says. A declined call is retried at most once.
     """
     voicemail = outcome.status is Status.COMPLETED and outcome.voicemail is True
     if outcome.status is Status.COMPLETED and not voicemail:

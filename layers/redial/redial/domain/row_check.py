@@ -1,7 +1,8 @@
-"""Whether a row of a batch's file can be placed at all, by the rule that held when the batch was created.
+"""Checks whether the number in a row of a batch's file can ever be called, by the rule in force when the batch was
+created.
 
-The check is kept with the batch: its file is read again for results.csv, and must then give the same rows, although the
-agent's hours may have changed. Rows that they no longer suit wait, see `gates.calling_window`.
+The check is stored with the batch: its file is read again for results.csv, and must then give the same rows although
+the agent's calling hours may have changed. Contacts that never fit the new hours wait, see `gates.calling_window`.
 """
 
 from dataclasses import field
@@ -12,7 +13,7 @@ from redial.domain.retry import TIME
 from redial.domain.values import dataclass
 
 TIME_ZONE_COLUMN = "time_zone"
-"""The column with a contact's own IANA time zone; an empty cell: none."""
+"""The column with a contact's own IANA time zone; empty: none."""
 MEND = "give the contact's time_zone, or widen the hours"
 """What to do about a number whose calling hours never open."""
 
@@ -20,8 +21,8 @@ MEND = "give the contact's time_zone, or widen the hours"
 def unplaceable(
     rule: CallingRule, zones: tuple[str, ...], at: datetime, expires_at: datetime | None = None
 ) -> str | None:
-    """Why a number in these zones can never be called from `at` on, before `expires_at`, and what to do about it. None:
-    it can."""
+    """Why a number in these zones can never be called from `at` until `expires_at`, and what to do about it. None: it
+    can be called."""
     opens = next_open(at, rule, zones)
     if opens is None:
         return f"{never_open(rule, zones)}; {MEND}"
@@ -33,8 +34,8 @@ def unplaceable(
 
 @dataclass(frozen=True)
 class RowCheck:
-    """`rule`: None, where every time will do. `time_zone`: of contacts that name none; None: by their prefix. `at`: the
-    time for which the rows are checked."""
+    """The check of a batch's rows. `rule`: the calling rule (None: every time is allowed). `time_zone`: the zone of
+    contacts that name none (None: by their prefix). `at`: the time from which on a call must be possible."""
 
     rule: CallingRule | None
     time_zone: str | None

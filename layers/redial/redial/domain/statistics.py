@@ -1,14 +1,14 @@
-"""How well retries work: every finished attempt counted in a few dimensions, and what the counts say.
+"""Statistics of retries: counts every finished attempt in a few dimensions, and evaluates the counts.
 
 A count is kept in a cell, named `<dimension letter><value>=<outcome letter>`: `n2=a` counts second attempts that a
 person answered. An attempt adds one to a cell of each dimension. All of a contact's attempts count for the day (UTC) of
 its first dial, so the reach of a period is that of the contacts first dialled in it.
 
-Two cells more for each currency count money: `mUSD=n` the attempts whose price the carrier told, `mUSD=x` the sum of
-these prices in millionths.
+Two more cells for each currency count money: `mUSD=n` the attempts whose price the carrier reported, `mUSD=x` the sum
+of these prices in millionths.
 
-What an execution adds is a function of its changes alone (`counted`). So the counts can be kept by differences, from
-the state before a change and the state after it, and equal a recount whatever the changes are.
+What an execution adds is a function of its changes alone (`counted`). The counts can therefore be updated by the
+difference between the states before and after a change, and always equal a recount.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from redial.domain.values import dataclass
 
 
 class Dimension(StrEnum):
-    """By what attempts are counted. The value is the name in answers."""
+    """The dimensions by which attempts are counted. The value is the name in API answers."""
 
     ATTEMPT = "by_attempt"
     GAP = "by_gap"
@@ -56,24 +56,25 @@ _DIMENSIONS = {
 }
 _MONEY, _PRICED, _MICROS = "m", "n", "x"
 GAPS_MINUTES = (15, 30, 60, 120, 240, 480, 1440, 4320)
-"""Ends of the gaps since the attempt before, in minutes; the last gap has none."""
+"""Ends of the gaps since the previous attempt, in minutes; one more gap has no end."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def gap_of(minutes: float) -> int:
-    """The index of the gap in `GAPS_MINUTES`, or the length of that for one above all of them."""
+    """The index in `GAPS_MINUTES` of the gap with that length; `len(GAPS_MINUTES)` above all of them."""
     return next((index for index, end in enumerate(GAPS_MINUTES) if minutes < end), len(GAPS_MINUTES))
 
 
 def finished(execution: Execution) -> list[tuple[Attempt, CallOutcome]]:
-    """The attempts that were dialled and have ended, and how: what `counted` depends on that changes."""
+    """The attempts that were dialled and have ended, with their outcomes. `counted` changes only if these change."""
     return [(one, outcome) for one in execution.state.attempts if (outcome := outcome_of(one)) is not None]
 
 
 def counted(execution: Execution) -> tuple[date, Counter[str]] | None:
-    """The day for which the execution's attempts count, and what they add to each cell. None: nothing yet.
+    """The day (UTC) for which the execution's attempts count, and what they add to each cell. None: nothing yet.
 
-    Only attempts that were dialled count. An erased execution has none left: the caller leaves what was counted.
+    Only attempts that were dialled count. An erased execution has no attempts left, so the caller must keep what was
+    counted before.
     """
     ended = finished(execution)
     if not ended or not execution.user_number:
@@ -109,7 +110,7 @@ class _Place:
     zones: tuple[str, ...]
 
     def hour(self, at: datetime) -> str | None:
-        """The day of the week and the hour by the called number's wall clock; None where its zones differ in that."""
+        """The day of the week and the hour in the called number's local time; None if its zones differ in them."""
         from zoneinfo import ZoneInfo
 
         local = {(one.weekday(), one.hour) for one in (at.astimezone(ZoneInfo(zone)) for zone in self.zones)}
@@ -128,14 +129,14 @@ def _place(execution: Execution) -> _Place:
 
 @dataclass(frozen=True)
 class Rate:
-    """`answers` of `attempts`, with the 95 % interval of Wilson's score for the share; None without attempts."""
+    """The share of `answers` in `attempts`, with its 95 % interval by Wilson's score; both None without attempts."""
 
     attempts: int
     answers: int
 
     @staticmethod
     def of(outcomes: Mapping[CallOutcome, int]) -> "Rate":
-        """The rate of attempts that ended so."""
+        """The rate of attempts with these outcomes."""
         return Rate(sum(outcomes.values()), outcomes.get(CallOutcome.ANSWERED, 0))
 
     @property
@@ -152,7 +153,8 @@ Z = 1.959963984540054
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, at 95 %: unlike the textbook's it holds for few trials and shares near 0."""
+    """Wilson's score interval of a share, at 95 %. Unlike the normal approximation, it is valid for few trials and
+    shares near 0."""
     share, square = successes / trials, Z * Z
     middle = share + square / (2 * trials)
     spread = Z * sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
@@ -174,7 +176,7 @@ class Statistics:
         return Statistics({cell: count for cell, count in sorted(sums.items()) if count})
 
     def outcomes(self, dimension: Dimension) -> dict[str, dict[CallOutcome, int]]:
-        """The counts of each value of a dimension, in order."""
+        """The counts by outcome for each value of a dimension, sorted by value."""
         found: dict[str, dict[CallOutcome, int]] = {}
         for cell, count in self.cells.items():
             name, _, letter = cell.rpartition("=")
@@ -183,7 +185,7 @@ class Statistics:
         return dict(sorted(found.items()))
 
     def rates(self, dimension: Dimension) -> dict[str, Rate]:
-        """Attempts and answers of each value of a dimension."""
+        """The rate of each value of a dimension."""
         return {value: Rate.of(outcomes) for value, outcomes in self.outcomes(dimension).items()}
 
     @property
@@ -196,7 +198,7 @@ class Statistics:
 
     @property
     def prices(self) -> dict[str, tuple[int, Price]]:
-        """By currency: the attempts whose price the carrier told, and the sum of these prices."""
+        """By currency: the number of attempts whose price the carrier reported, and the sum of these prices."""
         counts = {cell[1:-2]: count for cell, count in self.cells.items() if _is_money(cell, _PRICED)}
         return {
             currency: (count, Price(self.cells.get(f"{_MONEY}{currency}={_MICROS}", 0), currency))
@@ -205,7 +207,7 @@ class Statistics:
 
     @property
     def reach(self) -> dict[int, Rate]:
-        """For each attempt number: the contacts, and those whom a person had answered by then."""
+        """For each attempt number: the number of contacts, and of those where a person had answered by then."""
         rates = {int(number): rate for number, rate in self.rates(Dimension.ATTEMPT).items()}
         contacts = rates[1].attempts if 1 in rates else 0
         answered, reached = 0, {}
@@ -220,15 +222,15 @@ def _is_money(cell: str, letter: str) -> bool:
 
 
 DOLLARS_PER_1000_ATTEMPTS = 0.022
-"""List price of AWS for 1,000 unanswered attempts with all that Redial does for them (us-east-1, measured by bench). An
-answered attempt with its webhooks is a little dearer."""
+"""AWS list price of everything that Redial does for 1,000 unanswered attempts, in US dollars (us-east-1, measured by
+bench). An answered attempt with its webhooks costs slightly more."""
 
 ENOUGH = 100
-"""Attempts below which nothing is advised: the interval of a share of 10 % is then 12 points wide."""
+"""Minimum number of attempts for advice: with these, the interval of a share of 10 % is 12 points wide."""
 
 
 def advice(statistics: Statistics) -> list[str]:
-    """What to change, in words; what is not known well enough is said to be so."""
+    """Advice on the retry policy, in sentences. Says so if there are too few attempts."""
     rates = {int(number): rate for number, rate in statistics.rates(Dimension.ATTEMPT).items()}
     if not rates or rates[min(rates)].attempts < ENOUGH:
         counted_so_far = sum(rate.attempts for rate in rates.values())
@@ -258,7 +260,7 @@ def _of_attempt(number: int, rate: Rate) -> str:
 
 
 def _best(rates: Mapping[str, Rate]) -> tuple[tuple[str, Rate], tuple[str, Rate]] | None:
-    """The best and the worst value, where both are known well and their intervals do not touch."""
+    """The best and the worst value with at least `ENOUGH` attempts; None if their intervals overlap."""
     known = [(value, rate) for value, rate in rates.items() if rate.attempts >= ENOUGH]
     if len(known) < 2:
         return None
@@ -269,7 +271,7 @@ def _best(rates: Mapping[str, Rate]) -> tuple[tuple[str, Rate], tuple[str, Rate]
 
 
 def value_in_words(dimension: Dimension, value: str) -> str:
-    """A value of a dimension as people read it."""
+    """A value of a dimension in words."""
     if dimension is Dimension.GAP:
         low, high = gap_range(int(value))
         if low is None:
@@ -284,7 +286,7 @@ def value_in_words(dimension: Dimension, value: str) -> str:
 
 
 def value_of(dimension: Dimension, value: str) -> str:
-    """A value of a dimension as answers give it."""
+    """A value of a dimension as in API answers."""
     if dimension is Dimension.BEFORE:
         return str(_OUTCOMES[value])
     if dimension is Dimension.HOUR:
@@ -294,7 +296,7 @@ def value_of(dimension: Dimension, value: str) -> str:
 
 
 def gap_range(index: int) -> tuple[int | None, int | None]:
-    """(from, until before) in minutes of a gap; None: no bound."""
+    """The bounds of a gap in minutes: (from, until before); None: no bound."""
     low = GAPS_MINUTES[index - 1] if index else None
     return low, GAPS_MINUTES[index] if index < len(GAPS_MINUTES) else None
 

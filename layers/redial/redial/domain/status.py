@@ -31,7 +31,7 @@ class Status(StrEnum):
 WAITING = frozenset({Status.QUEUED, Status.SCHEDULED, Status.RESCHEDULED})
 LIVE = frozenset({Status.INITIATED, Status.RINGING, Status.IN_PROGRESS, Status.CALL_DISCONNECTED})
 UNANSWERED = frozenset({Status.INITIATED, Status.RINGING})
-"""Of a call that the carrier has queued or is ringing: it can be canceled."""
+"""Statuses of a call that the carrier has queued or is ringing: it can be canceled."""
 FINAL = frozenset(Status) - WAITING - LIVE
 RETRYABLE = (Status.NO_ANSWER, Status.BUSY, Status.FAILED, Status.ERROR)
 """Allowed values of `retry_on_statuses`, in the contract's order."""

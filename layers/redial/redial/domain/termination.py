@@ -1,6 +1,6 @@
 """How an attempt ended, in the words of the wire format: `outcome`, `termination_reason` and `hangup_by`.
 
-Derived from stored facts, so that executions of the past have them too.
+They are derived from stored facts, so older executions have them too.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CallOutcome(StrEnum):
-    """How an attempt ended, finer than its status."""
+    """How an attempt ended, in more detail than its status."""
 
     ANSWERED = "answered"
     VOICEMAIL = "voicemail"
@@ -28,7 +28,7 @@ class CallOutcome(StrEnum):
 
 
 class TerminationReason(StrEnum):
-    """What became of an attempt."""
+    """Why an attempt ended."""
 
     USER_HUNG_UP = "user_hung_up"
     AGENT_ENDED_CALL = "agent_ended_call"
@@ -65,7 +65,7 @@ _REPORTED = {"callee": HangupBy.CALLEE, "caller": HangupBy.CALLER, "carrier": Ha
 
 
 def outcome_of(attempt: "Attempt") -> CallOutcome | None:
-    """None while the attempt has not ended, and for one that was never dialled."""
+    """The outcome of the attempt. None if it has not ended, or was never dialled."""
     if attempt.dialed_at is None or attempt.status not in FINAL:
         return None
     if attempt.status is Status.COMPLETED:
@@ -76,10 +76,10 @@ def outcome_of(attempt: "Attempt") -> CallOutcome | None:
 
 
 def termination_reason(attempt: "Attempt") -> TerminationReason | None:
-    """None while the attempt has not ended, and for one that was stopped or canceled before it was dialled.
+    """Why the attempt ended. None if it has not ended, or was stopped or canceled before it was dialled.
 
-    A call that was stopped while it rang counts as ended by the agent. A conversation whose end the carrier does not
-    explain counts as ended by the user. A declined call counts as busy.
+    A call stopped while it rang counts as ended by the agent. A conversation whose end the carrier does not explain
+    counts as ended by the user. A declined call counts as busy.
     """
     match attempt.status:
         case Status.COMPLETED if attempt.voicemail:
@@ -107,9 +107,9 @@ def termination_reason(attempt: "Attempt") -> TerminationReason | None:
 
 
 def hangup_by(attempt: "Attempt") -> HangupBy | None:
-    """None while the call is up, and for an attempt that was stopped or canceled before it was dialled.
+    """Who ended the call. None while it is up, and if the attempt was stopped or canceled before it was dialled.
 
-    A call that was not answered was ended by the carrier's network, unless the called party declined it.
+    An unanswered call was ended by the carrier's network, unless the called party declined it.
     """
     match attempt.status:
         case Status.CANCELED | Status.STOPPED if attempt.call_id is not None:
@@ -125,8 +125,8 @@ def hangup_by(attempt: "Attempt") -> HangupBy | None:
 
 
 def ring_seconds(attempt: "Attempt") -> int | None:
-    """Whole seconds of ringing: the carrier's number, else from the report of ringing to the answer, or to the end of
-    a call that was not answered. None where one of the two is unknown."""
+    """Whole seconds of ringing: the carrier's figure, else the time from the report of ringing to the answer, or to the
+    end of an unanswered call. None if either time is unknown."""
     if attempt.ring_seconds is not None or attempt.rang_at is None or attempt.lost:
         return attempt.ring_seconds
     unanswered = attempt.status in FINAL and attempt.status is not Status.COMPLETED
@@ -139,6 +139,6 @@ def _is_declined(attempt: "Attempt") -> bool:
 
 
 def _is_carriers_error(attempt: "Attempt") -> bool:
-    """Whether the carrier placed nothing for too long, or did not account for the call. A refusal, which has a code, is
-    due to the configuration."""
+    """Whether the carrier placed nothing for too long, or did not report on the call. A refusal has a code, and is due
+    to the configuration."""
     return attempt.code is None and (attempt.lost or attempt.dialed_at is not None or attempt.is_held)

@@ -1,7 +1,7 @@
-"""`dataclass`, for classes that most cold starts define: the standard library's, in half the time.
+"""`dataclass` for classes that most cold starts define: like the standard library's, in half the time.
 
-That one compiles every method of every class, which was a tenth of a cold start. Here only `__init__` and what makes a
-class frozen are compiled; `__eq__`, `__hash__` and `__repr__` are closures with the same results.
+The standard library compiles every method of every class, which took a tenth of a cold start. Here only `__init__` and
+the methods of a frozen class are compiled; `__eq__`, `__hash__` and `__repr__` are closures with the same results.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, *, frozen: bool = False) -> Any:
-        """As `dataclasses.dataclass`, for a class with at least one field."""
+        """Like `dataclasses.dataclass`, for a class with at least one field."""
         if cls is None:
             return lambda decorated: dataclass(decorated, frozen=frozen)
         made = dataclasses.dataclass(cls, frozen=frozen, eq=False, repr=False)

@@ -1,9 +1,8 @@
-"""Accounts and the API keys that open them.
+"""Accounts and their API keys.
 
-A key is 256 random bits. Only its SHA-256 is stored, and it is found by that hash in one read: with so much entropy no
-slow hash is needed, and a comparison in constant time would guard nothing, since a caller who could learn a stored
-hash digit by digit would still have to find a key for it. Every request reads the key again, so a revoked one is
-refused from that moment on.
+A key is 256 random bits. Only its SHA-256 is stored, and a key is found by that hash in one read. With so much entropy
+no slow hash is needed. A comparison in constant time would protect nothing: a caller who learned a stored hash digit by
+digit would still have to find a key for it. Every request reads the key again, so a revoked key is refused at once.
 """
 
 import hashlib
@@ -20,16 +19,16 @@ from redial.usecases.update import MOST_TRIES, mark_agent
 
 MAX_NAME_LENGTH = 200
 MAX_KEY_LENGTH = 512
-"""Longest API key that is looked up at all."""
+"""Longest API key that is looked up; a longer one is unknown."""
 
 
 def hash_of(api_key: str) -> str:
-    """What is stored of a key: SHA-256, 64 hexadecimal digits."""
+    """The stored hash of a key: SHA-256, 64 hexadecimal digits."""
     return hashlib.sha256(api_key.encode()).hexdigest()
 
 
 def authenticate(authorization: str | None, *, accounts: Accounts) -> Caller:
-    """Whom an `Authorization` header names. Raises `Unauthorized`."""
+    """The caller that an `Authorization` header identifies. Raises `Unauthorized`."""
     if not authorization:
         raise Unauthorized("send your API key in the header Authorization: Bearer <api key>")
     scheme, _, api_key = authorization.partition(" ")
@@ -52,7 +51,7 @@ def mark_used(caller: Caller, *, accounts: Accounts, now: datetime) -> None:
 
 
 def create_account(name: str, *, account_id: str, webhook_secret: str, accounts: Accounts, now: datetime) -> Account:
-    """A new account whose webhooks are signed with `webhook_secret`. Raises `InvalidInput`, `Conflict`."""
+    """Create an account whose webhooks are signed with `webhook_secret`. Raises `InvalidInput`, `Conflict`."""
     account = Account(account_id, _checked_name(name), now, (webhook_secret,))
     if not accounts.create(account):
         raise Conflict(f"account {account_id} exists already")
@@ -70,8 +69,8 @@ def create_key(
     rights: KeyRights = ALL_RIGHTS,
     by: KeyRights = ALL_RIGHTS,
 ) -> ApiKey:
-    """Let `api_key` open the account from now on, for what is within `rights`. `by`: the rights of the key that makes
-    it, which are the most that it may have. Raises `InvalidInput`, `Forbidden`, `NotFound`."""
+    """Make `api_key` valid for the account, with `rights`. They must be within `by`, the rights of the key that creates
+    it. Raises `InvalidInput`, `Forbidden`, `NotFound`."""
     key = ApiKey(key_id, account_id, _checked_name(name), now, rights=rights)
     too_much = rights.beyond(by)
     if too_much:
@@ -82,20 +81,20 @@ def create_key(
 
 
 def list_keys(account_id: str, *, accounts: Accounts, by: KeyRights = ALL_RIGHTS) -> list[ApiKey]:
-    """The keys of the account, revoked ones too: all, or those for agents that `by` sees. Raises `NotFound`."""
+    """The account's keys for agents that `by` sees, revoked keys included. Raises `NotFound`."""
     read_account(account_id, accounts=accounts)
     return [key for key in accounts.keys(account_id) if by.sees_agents_of(key.rights)]
 
 
 def revoke_key(account_id: str, key_id: str, *, accounts: Accounts, now: datetime, by: KeyRights = ALL_RIGHTS) -> None:
-    """The key opens nothing any more; revoking it again changes nothing. Raises `NotFound`."""
+    """Make the key invalid. Idempotent. Raises `NotFound`."""
     is_seen = by.agents is None or any(key.key_id == key_id for key in list_keys(account_id, accounts=accounts, by=by))
     if not is_seen or not accounts.revoke_key(account_id, key_id, now):
         raise NotFound(f"account {account_id} has no key {key_id}")
 
 
 def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: Accounts) -> Account:
-    """Sign with a new secret and, until the old one is dropped, with both. Raises `NotFound`, `Conflict`."""
+    """Sign with a new secret as well as the old one, until the old one is dropped. Raises `NotFound`, `Conflict`."""
     account = read_account(account_id, accounts=accounts)
     if len(account.webhook_secrets) > 1:
         raise Conflict("two webhook secrets are live already: drop the old one first")
@@ -103,7 +102,7 @@ def rotate_webhook_secret(account_id: str, *, webhook_secret: str, accounts: Acc
 
 
 def drop_old_webhook_secret(account_id: str, *, accounts: Accounts) -> Account:
-    """Sign with the newest secret only. Raises `NotFound`, and `Conflict` when there is no older one."""
+    """Sign with the newest secret only. Raises `NotFound`, and `Conflict` if there is no older one."""
     account = read_account(account_id, accounts=accounts)
     if len(account.webhook_secrets) < 2:
         raise Conflict("only one webhook secret is live: rotate it first")
@@ -111,9 +110,9 @@ def drop_old_webhook_secret(account_id: str, *, accounts: Accounts) -> Account:
 
 
 def allow_premium_numbers(account_id: str, allowed: bool, *, accounts: Accounts) -> None:
-    """Let the account call premium-rate and shared-cost numbers, or no longer. Raises `NotFound`.
+    """Allow or forbid the account to call premium-rate and shared-cost numbers. Raises `NotFound`.
 
-    Calls and batches that exist already are not affected.
+    Existing calls and batches are not affected.
     """
     if not accounts.allow_premium_numbers(account_id, allowed):
         raise NotFound(f"no account {account_id}")
@@ -131,11 +130,11 @@ def change_account(account_id: str, change: Callable[[Account], Account], *, acc
 
 
 def change_settings(services: Services, account_id: str, change: Callable[[Account], Account]) -> Account:
-    """The same, and have dial read the account where it has contact limits. They hold for each attempt that is dialled
-    ten seconds after this returns.
+    """`change_account`, after which dial also applies the account's contact limits: to each attempt dialled ten seconds
+    or more after this returns.
 
-    The account is stored, then its agents are marked. An agent that is made meanwhile reads the account after it was
-    stored itself (`with_account_rules`). So every agent is marked.
+    The account is stored first, then its agents are marked. An agent created meanwhile reads the account after it was
+    stored itself (`with_account_rules`), so every agent is marked.
     """
     changed = change_account(account_id, change, accounts=services.accounts)
     if changed.contact_limits is not None:
@@ -145,9 +144,9 @@ def change_settings(services: Services, account_id: str, change: Callable[[Accou
 
 
 def with_account_rules(services: Services, agent: Agent) -> Agent:
-    """A new agent, which was just stored, marked where its account has contact limits, and with the account's default
-    policy. Who sets either lists the agents after that; so it either finds this one, or this reads the account as it
-    was set."""
+    """A new agent that was just stored, marked if its account has contact limits, and with the account's default
+    policy. A request that sets either lists the agents afterwards. So it finds this agent, or the agent reads the new
+    setting."""
     account = services.accounts.get(agent.account_id)
     if account is None:
         return agent
@@ -156,7 +155,7 @@ def with_account_rules(services: Services, agent: Agent) -> Agent:
 
 
 def read_account(account_id: str, *, accounts: Accounts) -> Account:
-    """Raises `NotFound`."""
+    """The account. Raises `NotFound`."""
     account = accounts.get(account_id)
     if account is None:
         raise NotFound(f"no account {account_id}")
@@ -165,14 +164,14 @@ def read_account(account_id: str, *, accounts: Accounts) -> Account:
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How many calls an account's agents may have live together, and how many are live now."""
+    """The maximum of live calls of an account's agents together, and the current number."""
 
     max: int
     current: int
 
 
 def concurrency(services: Services, agents: Iterable[Agent]) -> Concurrency:
-    """The sums over the account's agents."""
+    """The sums over these agents."""
     maximum = current = 0
     for agent in agents:
         maximum += agent.max_concurrent_calls

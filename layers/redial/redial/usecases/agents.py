@@ -1,7 +1,7 @@
 """Create, read, replace, patch and delete agents.
 
-A customer's configuration is kept and returned as it was sent, unknown keys included. `Configure` validates it and
-reads the fields that Redial acts on; it sees the whole configuration, also that of a patched agent.
+A customer's configuration is stored and returned as it was sent, unknown keys included. `Configure` validates it and
+reads the fields that Redial uses. It always gets the whole configuration, also when an agent is patched.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Configure = Callable[[Agent, dict[str, Any]], Agent]
 def create_agent(
     services: Services, body: dict[str, Any], *, account_id: str, configure: Configure, now: datetime
 ) -> Agent:
-    """A new agent from `{"agent_config": {…}, …}`. Raises `InvalidInput` and `TooLarge`."""
+    """Create an agent from `{"agent_config": {…}, …}`. Raises `InvalidInput` and `TooLarge`."""
     blank = Agent(services.new_id(), account_id, "", {}, created_at=now, updated_at=now)
     configured = configure(blank, body)
     kept = services.number_rules.any_kept(account_id)
@@ -37,13 +37,14 @@ def create_agent(
 
 
 def _make_key(services: Services, agent: Agent) -> None:
-    """A scrub's verdicts are kept under keyed hashes of numbers: dial only reads the key."""
+    """Create the account's key if the agent has a scrub: verdicts are stored under keyed hashes, and dial only reads
+    the key."""
     if agent.scrub is not None:
         services.number_rules.digests(agent.account_id, [])
 
 
 def read_agent(services: Services, agent_id: str, *, account_id: str, deleted: bool = False) -> Agent:
-    """Raises `NotFound`, also for another account's agent and, unless `deleted`, for a deleted one."""
+    """The agent. Raises `NotFound`, also for another account's agent and, unless `deleted`, for a deleted one."""
     agent = services.agents.get(account_id, agent_id)
     if agent is None or (agent.deleted_at is not None and not deleted):
         raise NotFound(f"there is no agent {agent_id}")
@@ -91,8 +92,8 @@ def delete_agent(services: Services, agent_id: str, *, account_id: str, now: dat
 def _update(
     services: Services, agent_id: str, transition: Callable[[Agent], Agent], account_id: str, now: datetime
 ) -> Agent:
-    """Apply a change to the stored agent. If another writer saves first, read the agent again and retry. More lines are
-    used at once, and so is another webhook URL."""
+    """Apply a change to the stored agent. If another writer saves first, read the agent again and retry. Additional
+    lines and a new webhook URL are used at once."""
 
     def with_peak(before: Agent) -> Agent:
         after = transition(before)

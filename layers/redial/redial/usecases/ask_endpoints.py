@@ -1,12 +1,12 @@
-"""Asking a customer's endpoints just before a claim: may this number be called (scrub), and this attempt be dialled now
-(pre-dial hook)?
+"""Asks a customer's endpoints just before a claim whether the number may be called (scrub) and the attempt be dialled
+now (pre-dial hook).
 
     facts ─► kept verdict? ─► scrub ─► hook ─► decisions            each: circuit ─► one signed POST ─► its answer
                │ it decides     └─ verdict kept until it expires          │ open: the call waits, and nothing is asked
 
-The attempt holds its line meanwhile, and nothing is claimed: a stop or a suppression ends the call, and the claim fails
-on its version. An endpoint that gives no usable answer for call after call opens the circuit of its agent, as a carrier
-does; so it keeps no function busy, and other agents' calls go on.
+Meanwhile the attempt holds its line but is not claimed: a stop or a suppression ends the call, and the claim then fails
+on its version. An endpoint that repeatedly gives no usable answer opens the circuit of its agent, like a failing
+carrier. It then keeps no function busy, and other agents' calls continue.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ from redial.usecases.circuit_breaker import breaker_of
 @dataclass
 class Answers:
     """Decisions of the gates `scrub` and `hook`, up to the first that does not allow. `keeps_line`: no call of the
-    agent can be dialled, so this one waits with its line; `opened`: its answer opened a circuit."""
+    agent can be dialled, so this one waits with its line. `opened`: the answer opened a circuit."""
 
     decisions: tuple[Decision, ...]
     keeps_line: bool = False
@@ -41,7 +41,7 @@ class Answers:
 
 
 def not_asked(facts: Facts, rule: str = "") -> Answers:
-    """As where no endpoint is configured; `rule`: of those that are."""
+    """Answers that allow the attempt without a request. `rule`: recorded for the endpoints that are configured."""
     agent = facts.agent
     scrub = rule if agent is not None and agent.scrub is not None else ""
     hook = rule if agent is not None and agent.pre_dial_hook is not None else ""
@@ -49,7 +49,7 @@ def not_asked(facts: Facts, rule: str = "") -> Answers:
 
 
 def ask_endpoints(services: Services, facts: Facts) -> Answers:
-    """Ask those that the agent has."""
+    """Ask the endpoints that the agent has, the scrub first."""
     agent = facts.agent
     assert agent is not None, "its gate allowed"
     asking = _Asking(services, facts)
@@ -92,7 +92,7 @@ class _Asking:
         return self._ask(Gate.HOOK, decide)
 
     def _ask(self, gate: Gate, decide: Callable[[tuple[str, ...], datetime], Decision]) -> Answers:
-        """Ask, unless the circuit is open. `decide` raises `NoUsableAnswer`."""
+        """Ask the endpoint by `decide`, unless its circuit is open. `decide` raises `NoUsableAnswer`."""
         services, execution = self.services, self.facts.execution
         breaker = breaker_of(services)
         circuit = Circuit(execution.account_id, str(gate), scope=Scope.AGENT, value=execution.agent_id)

@@ -1,4 +1,4 @@
-"""Attention items: circuits that hold calls, or whose calls the carrier refuses, as a person sees and resolves them."""
+"""Attention items: lists and resolves circuits that hold calls, or whose calls the carrier refuses."""
 
 from redial.domain.account_event import attention_event
 from redial.domain.circuit import Circuit, CircuitState
@@ -10,7 +10,8 @@ _MOST_TRIES = 5
 
 
 def items(services: Services, account_id: str) -> list[Circuit]:
-    """What needs attention: open ones first, then those refused lately, then those that resume; the oldest first."""
+    """The circuits that need attention: open ones, then those with recent refusals, then ramping ones; each group
+    oldest first."""
     now = services.now()
     order = (CircuitState.OPEN, CircuitState.CLOSED, CircuitState.RAMPING)
     found = [circuit for circuit in services.circuits.all(account_id) if circuit.needs_attention(now)]
@@ -18,8 +19,8 @@ def items(services: Services, account_id: str) -> list[Circuit]:
 
 
 def resolve(services: Services, account_id: str, item_id: str) -> Circuit:
-    """Let calls be placed again: the account's circuit if a check finds nothing wrong, any other at once. The circuit
-    after it, or as the check leaves it. Raises `NotFound`, and `StaleVersion` after lost races."""
+    """Have calls placed again: for the account's circuit if a check finds no fault, for any other circuit at once.
+    Returns the circuit after that. Raises `NotFound`, and `StaleVersion` if other writers were faster several times."""
     found = next((one for one in items(services, account_id) if str(one.attention_id) == item_id), None)
     if found is None:
         raise NotFound(f"there is no attention item {item_id}")

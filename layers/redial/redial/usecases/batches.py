@@ -1,7 +1,7 @@
-"""Batches as their owner handles them: create, schedule, pause, resume, stop, delete, read.
+"""Requests about batches: create, schedule, pause, resume, stop, delete, read.
 
-Each is one conditional write to the batch, which decides. Long work (reading a file, stopping a million contacts) is
-done by `run_batch`, invoked asynchronously. The sweeper repeats an invocation that was lost.
+Each takes effect by one conditional write to the batch. Long work (reading a file, stopping a million contacts) is done
+by `run_batch`, which is invoked asynchronously. The sweeper repeats a lost invocation.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,36 +32,36 @@ EARLIEST_START = timedelta(minutes=2)
 LATEST_START = timedelta(days=30)
 """How far ahead a batch may be scheduled."""
 CONTACTS_AT_ONCE = 100
-"""Contacts that one request reads."""
+"""Number of contacts read in one request to the store."""
 MAX_FILE_BYTES = 200 * 1024 * 1024
-"""Largest file of contacts."""
+"""Maximum size of a batch's file."""
 MOST_ROWS_CHECKED = 50_000
-"""Rows that a scheduling checks again where the calling rule has changed: a request has 29 seconds."""
+"""Rows that a scheduling checks again if the calling rule has changed: a request has 29 seconds."""
 NOT_RUNNING = "Batch is not queued or running"
-"""The wire contract's words."""
+"""The message that the wire contract prescribes."""
 
 
 def upload_key(account_id: str, upload_id: str) -> str:
-    """Where a customer's upload is stored."""
+    """The key of a customer's upload in the file store."""
     return f"uploads/{account_id}/{upload_id}.csv"
 
 
 def contacts_key(account_id: str, batch_id: str, name: str) -> str:
-    """Where a batch's file is stored; `name` is contacts, rejected or results."""
+    """The key of a batch's file in the file store; `name` is contacts, rejected or results."""
     return f"batches/{account_id}/{batch_id}/{name}.csv"
 
 
 def index_key(account_id: str, batch_id: str) -> str:
-    """Where a batch's contact index is stored."""
+    """The key of a batch's contact index in the file store."""
     return f"batches/{account_id}/{batch_id}/numbers.index"
 
 
 @dataclass(frozen=True)
 class NewBatch:
-    """`POST /batches`, parsed; `from_phone_numbers` are E.164.
+    """`POST /batches`, parsed. `from_phone_numbers` are E.164.
 
-    `content` is the file; None: it is the one stored at `upload_key`. `policy`, `expires_at`, `expires_after_minutes`:
-    see `NewCall`.
+    `content`: the file (None: it is stored at `upload_key`). `policy`, `expires_at`, `expires_after_minutes`: see
+    `NewCall`.
     """
 
     agent_id: str
@@ -92,7 +92,8 @@ def create_batch(
     now: datetime,
     key_pool: str | None = None,
 ) -> tuple[Batch, bool]:
-    """The batch, made once per Idempotency-Key, and whether an earlier request had made it. `key_pool`: of the API key.
+    """Create the batch, once per Idempotency-Key. Returns it, and whether an earlier request had created it.
+    `key_pool`: of the API key.
 
     Raises `NotFound` (agent, upload), `InvalidInput`, `TooLarge`, `Conflict` (key reused).
     """
@@ -113,7 +114,7 @@ def create_batch(
         existing = services.batches.get(batch_id)
         if existing is not None:
             return existing, True
-    services.number_rules.make_key(account_id)  # before the batch function reads it, which may not make it
+    services.number_rules.make_key(account_id)  # the batch function reads the key, and may not create it
     key = contacts_key(account_id, batch_id, "contacts")
     if new.content is not None:
         services.files.put(key, new.content)
@@ -165,7 +166,7 @@ def _row_check(new: NewBatch, applied: Applied, now: datetime) -> RowCheck:
 def _check(
     services: Services, new: NewBatch, named: Policy | None, account_id: str, premium_numbers: bool, now: datetime
 ) -> None:
-    """Raises for an impossible batch, before anything is stored."""
+    """Check the request before anything is stored. Raises the errors of `create_batch`."""
     agent = services.agents.get(account_id, new.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {new.agent_id}; GET /v2/agent/all lists yours")
@@ -186,7 +187,7 @@ def _check(
 
 
 def read_batch(services: Services, batch_id: str, *, account_id: str) -> Batch:
-    """Raises `NotFound`, also for a deleted batch and another account's."""
+    """The batch. Raises `NotFound`, also for a deleted batch or another account's."""
     batch = services.batches.get(batch_id)
     if batch is None:
         raise NotFound(f"there is no batch {batch_id}")
@@ -200,8 +201,8 @@ def _own(batch: Batch, account_id: str) -> Batch:
 
 
 def contacts_from(services: Services, batch: Batch, first: int, most: int) -> Iterator[Row]:
-    """Its contacts as they are shown, in the order of the file, from row `first` (1 is the first); `most`: how many the
-    caller expects to read. Any row costs the same to reach."""
+    """The batch's contacts as the API shows them, in the order of the file, from row `first` on (from 1). `most`: how
+    many the caller expects to read. Every row costs the same to reach."""
     some = min(most, CONTACTS_AT_ONCE)
     for start in range(first, batch.stored_to + 1, some):
         rows = range(start, min(start + some, batch.stored_to + 1))
@@ -220,9 +221,9 @@ def schedule_batch(
     quota: CallQuota | None = None,
     key_pool: str | None = None,
 ) -> Batch:
-    """Start the batch then. `quota`, `key_pool`: of the API key; the batch's contacts are counted once, however often
-    it is scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never be placed), `Conflict` (it is
-    due, running or over), `QuotaUsedUp`, `Forbidden`."""
+    """Schedule the batch to start at `scheduled_at`. `quota`, `key_pool`: of the API key. The quota counts the batch's
+    contacts once, however often it is scheduled. Raises `NotFound`, `InvalidInput` (also for a contact that can never
+    be called), `Conflict` (it is due, running or over), `QuotaUsedUp`, `Forbidden`."""
     check_start(scheduled_at, now)
 
     def transition(batch: Batch) -> Batch:
@@ -255,7 +256,7 @@ def schedule_batch(
 
 
 def _uncounted(batch: Batch) -> int:
-    """Its contacts, if no quota has counted them. Raises `Conflict` while they are not known."""
+    """The number of its contacts, or 0 if a quota has counted them. Raises `Conflict` until the file has been read."""
     if not batch.ingested:
         raise Conflict(
             f"the batch's file is still being read ({batch.total} rows so far), and this API key has a quota of calls"
@@ -274,8 +275,8 @@ def check_start(scheduled_at: datetime, now: datetime) -> None:
 
 
 def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> None:
-    """Raises `InvalidInput` for a contact that can never be placed by the rule in force, where that is not the one by
-    which the rows were checked."""
+    """If the calling rule in force is not the one by which the rows were checked, check them again. Raises
+    `InvalidInput` for a contact that can never be called."""
     agent = services.agents.get(batch.account_id, batch.agent_id)
     if agent is None or not batch.ingested:
         return
@@ -295,11 +296,11 @@ def _check_contacts(services: Services, batch: Batch, start_at: datetime) -> Non
 def stop_batch(
     services: Services, batch_id: str, *, account_id: str, now: datetime, reason: str = "stopped by request"
 ) -> Batch:
-    """Once this returns, no dial of the batch starts; answered calls finish. Raises `NotFound`.
+    """Stop the batch: once this returns, no dial of it starts; answered calls finish. Raises `NotFound`.
 
     The batch is marked first. Then its contacts that hold a line are stopped one by one: a dial that acquires its line
-    later sees the mark. So no waiting contact can be dialled any more: with a second mark all are shown as stopped.
-    `run_batch` cancels unanswered calls, and stores with each contact that it is stopped.
+    later sees the mark. After that no waiting contact can be dialled any more, and a second mark (`withdrawn`) shows
+    all of them as stopped. `run_batch` cancels unanswered calls, and stores the stop of each contact.
     """
 
     def transition(batch: Batch) -> Batch:
@@ -316,10 +317,11 @@ def stop_batch(
 
 
 def delete_batch(services: Services, batch_id: str, *, account_id: str, now: datetime) -> None:
-    """The batch is unknown from now on, and none of its contacts is dialled any more; answered calls finish.
+    """Delete the batch: requests no longer find it, and none of its contacts is dialled any more; answered calls
+    finish.
 
-    `run_batch` cancels unanswered calls. It removes the contacts' data, pending schedules and files; those of live
-    calls once they are over. Raises `NotFound`.
+    `run_batch` cancels unanswered calls, and removes the contacts, their timers and the files. Contacts with live calls
+    are removed once these are over. Raises `NotFound`.
     """
     before, _ = update_own_batch(services, batch_id, lambda batch: batch.delete(now), account_id, now)
     _withdraw(services, before, now, "batch deleted")
@@ -327,8 +329,8 @@ def delete_batch(services: Services, batch_id: str, *, account_id: str, now: dat
 
 
 def _withdraw(services: Services, batch: Batch, now: datetime, reason: str) -> None:
-    """Take the batch, which is marked, out of its agent's queue, and stop its contacts that hold a line. `batch`: as it
-    was before the mark."""
+    """Remove a marked batch from its agent's queue, and stop its contacts that hold a line. `batch`: its state before
+    the mark."""
     _cancel_start(services, batch)
     services.queue.leave(batch.agent_id, batch.id)
     for execution in _contacts_with_lines(services, batch):
@@ -349,7 +351,8 @@ def _contacts_with_lines(services: Services, batch: Batch) -> list[Execution]:
 
 
 def pause_batch(services: Services, batch_id: str, paused: bool, *, account_id: str, now: datetime) -> Batch:
-    """No dial of the batch starts until it is resumed; waiting contacts keep their place. Raises `NotFound`."""
+    """Pause the batch (`paused`), or resume it. While it is paused, none of its dials starts, and waiting contacts keep
+    their place. Raises `NotFound`."""
 
     def transition(batch: Batch) -> Batch:
         if not batch.is_stoppable:
@@ -367,12 +370,12 @@ def pause_batch(services: Services, batch_id: str, paused: bool, *, account_id: 
 
 
 def recheck_dials(services: Services, batch: Batch, now: datetime) -> None:
-    """Bump the versions of contacts that hold a line, so that a pending claim fails and its gates are asked again."""
+    """Increment the versions of contacts that hold a line, so that a pending claim fails and its gates decide again."""
     for execution in _contacts_with_lines(services, batch):
         try:
             save(services.executions, execution, now)
         except StaleVersion:
-            continue  # it was claimed, and is live; or another writer changed it, and dial reads it again
+            continue  # it is claimed, or another writer changed it: dial then reads it again
 
 
 def update_own_batch(
@@ -391,10 +394,11 @@ def want_results(services: Services, batch_id: str, *, account_id: str, now: dat
 def stop_agent_with_batches(
     services: Services, agent_id: str, *, account_id: str, now: datetime
 ) -> tuple[list[str], list[str]]:
-    """Stop every unanswered call of the agent: the ids of its single calls, and of its batches, whose contacts follow.
+    """Stop every unanswered call of the agent. Returns the ids of the stopped single calls and batches; the batches'
+    contacts follow.
 
-    The agent is marked first: dial refuses what was asked for before the mark, also while this still works through a
-    long list, or if it dies on the way. Raises `NotFound`.
+    The agent is marked first: dial refuses what was requested before the mark, also while this still processes a long
+    list, or if it dies before the end. Raises `NotFound`.
     """
     agent = mark_stopped(services, agent_id, account_id=account_id, now=now)
     stopped_batches = _stop_batches(services, agent, now)
@@ -402,7 +406,7 @@ def stop_agent_with_batches(
 
 
 def _stop_batches(services: Services, agent: Agent, now: datetime) -> list[str]:
-    """Stop every batch of the agent that runs or is scheduled to; their ids."""
+    """Stop every running or scheduled batch of the agent. Returns their ids."""
     stopped = []
     for batch in services.batches.of_agent(agent.agent_id):
         try:

@@ -1,9 +1,9 @@
-"""Keeping from dialling while a carrier refuses all calls of an account, from a caller id or to a country: neither an
-outage nor a fault of the account uses up retries.
+"""Holds calls while a carrier refuses all calls of an account, from a caller id or to a country. Neither an outage nor
+a fault of the account uses up retries.
 
-Each circuit is one stored item, which every function sees. A healthy carrier costs a dial nothing: a process reads the
-carrier's circuits every few seconds in one request, and writes only when something failed, or works again. The open
-circuit of an account is probed by a check, which places nothing, and only then by a call.
+Each circuit is one stored item, shared by all functions. A healthy carrier adds no cost to a dial: a process reads the
+carrier's circuits every few seconds in one request, and writes only after a failure or a recovery. The open circuit of
+an account is probed by a check, which places no call, and only then by a call.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +17,15 @@ from redial.ports import Circuits, Services, StaleVersion
 
 SHORTEST_SPREAD = timedelta(seconds=30)
 LONGEST_SPREAD = timedelta(minutes=5)
-"""Held calls come back spread over as long as they wait, within these bounds, not all at once."""
+"""Held calls are tried again spread over a time as long as their wait, within these bounds, not all at once."""
 _MOST_TRIES = 5
-"""Lost races before a dial waits, or an answer is not counted: then others are counting."""
+"""Tries while other writers are faster; then a dial waits, or a result is not counted, since the others count
+theirs."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A dial that asks to go ahead. `callers`: the caller ids that it may use, the one whose turn it is first."""
+    """A dial that asks for admission. `callers`: the caller ids that it may use, in order of preference."""
 
     account_id: str
     provider: str
@@ -34,8 +35,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether one dial may go ahead, from `caller`. `held_until`: not before, and then within `spread`; `reason`: why.
-    `held_by`: the circuit that holds it. `probes`: the keys of the open circuits that it tries."""
+    """The decision on one dial, from `caller`. `held_until`: None if it is admitted; else the dial is tried again then,
+    plus up to `spread`. `reason`: why it is held. `held_by`: the circuit that holds it. `probes`: the keys of the open
+    circuits that it probes."""
 
     caller: str
     held_until: datetime | None = None
@@ -47,18 +49,18 @@ class Admission:
 
 @dataclass(frozen=True)
 class CircuitBreaker:
-    """Admits dials, and records what the carrier answered to them. `deliver`: has an event of the account delivered."""
+    """Admits dials, and records their results. `deliver`: has an event of the account delivered."""
 
     circuits: Circuits
     now: Callable[[], datetime]
     deliver: Callable[[str], object] = lambda event_id: None
 
     def admit(self, asked: Asked, check: Callable[[], str | None]) -> Admission:
-        """May this call be placed, and from which caller id: the first whose calls are not held, where there is one.
-        `check`: what is wrong with the carrier account, as far as it can tell without placing a call (None: nothing).
-        """
+        """Decide whether this call may be placed, and from which caller id: the first whose calls are not held, if
+        there is one. `check` returns what is wrong with the carrier account, as far as can be checked without placing a
+        call, or None."""
         caller, found, holds = self._found(asked)
-        if holds is not None:  # all of them before the first write: a probe that another circuit holds is lost
+        if holds is not None:  # checked before the first write: a probe that another circuit holds would be lost
             return self._held(holds, caller)
         probes = []
         for circuit in found:
@@ -74,12 +76,13 @@ class CircuitBreaker:
         return Admission(caller, probes=frozenset(probes))
 
     def holds(self, asked: Asked) -> str | None:
-        """Why the call would wait now, in words. Reads only. None: it would not."""
+        """Why a circuit would hold the call now, in words; None if none would. Writes nothing."""
         circuit = self._found(asked)[2]
         return None if circuit is None else held_because(circuit)
 
     def _found(self, asked: Asked) -> tuple[str, list[Circuit], Circuit | None]:
-        """The caller id of the call, the stored circuits that concern it, and the first of them that holds it."""
+        """The caller id of the call, the stored circuits that concern it, and the first of these that holds it, if
+        any."""
         known, now = self.circuits.cached(asked.account_id, asked.provider), self.now()
 
         def is_held(caller: str) -> bool:
@@ -91,7 +94,7 @@ class CircuitBreaker:
         return caller, found, next((circuit for circuit in found if circuit.admit(now) is None), None)
 
     def _pass(self, circuit: Circuit) -> tuple[Circuit | None, bool]:
-        """The circuit as it admits the dial (None: it does not), and whether it was open."""
+        """The circuit after it admitted the dial (None: it did not), and whether it was open."""
         for _ in range(_MOST_TRIES):
             passed = circuit.admit(self.now())
             if passed is None or passed is circuit:
@@ -110,7 +113,7 @@ class CircuitBreaker:
         return Admission(caller, until, spread, held_because(circuit, reason), circuit)
 
     def record(self, asked: Asked, admission: Admission, result: DialResult) -> bool:
-        """Record the result of an admitted dial; True if it opened a circuit."""
+        """Record the result of an admitted dial. True if this opened a circuit."""
         known = self.circuits.cached(asked.account_id, asked.provider)
         fault = result.fault if isinstance(result, NotPlaced) else None
         scope = Scope.ACCOUNT if fault is None else fault.scope
@@ -122,15 +125,16 @@ class CircuitBreaker:
         return opened
 
     def places_others(self, asked: Asked, since: datetime) -> bool:
-        """Whether a call to the number's country was placed after `since`, when one was refused: its circuit was then
-        removed, and began anew at the earliest after that."""
+        """Whether a call to the number's country was placed after the refusal at `since`. A placed call resets the
+        country's circuit, so its failures then began after that, if it has any."""
         from redial.domain.phone_number import country
 
         circuit = self.circuits.fresh(_new(asked, Scope.COUNTRY, country(asked.number)))
         return circuit.failing_since is None or circuit.failing_since > since
 
     def admit_question(self, circuit: Circuit) -> Admission:
-        """May the endpoint be asked that this circuit, as new, is about?"""
+        """Decide whether the endpoint of this circuit may be asked. `circuit`: a new one, whose stored state is
+        read."""
         known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key)
         if known is None:
             return Admission("")
@@ -140,7 +144,7 @@ class CircuitBreaker:
         return Admission("", probes=frozenset({known.key} if was_open else ()))
 
     def record_answer(self, circuit: Circuit, admission: Admission, error: str | None) -> bool:
-        """Record that the endpoint answered, or why not (`error`); True if it opened the circuit."""
+        """Record that the endpoint answered, or why it did not (`error`). True if this opened the circuit."""
         known = self.circuits.cached(circuit.account_id, circuit.provider).get(circuit.key, circuit)
         if error is None and not known.version:
             return False
@@ -167,8 +171,8 @@ class CircuitBreaker:
     def _of(
         self, asked: Asked, caller: str, known: Mapping[str, Circuit], needed: Scope = Scope.ACCOUNT
     ) -> Iterator[Circuit]:
-        """The circuits that the call concerns, the account's first. The number's country is looked up, which takes a
-        while, only where a circuit of some country is stored, or `needed`."""
+        """The circuits that concern the call, the account's first. The number's country takes long to find, so it is
+        looked up only if a circuit of a country is stored, or `needed`."""
         for scope, value in ((Scope.ACCOUNT, ""), (Scope.CALLER_ID, caller)):
             new = _new(asked, scope, value)
             yield known.get(new.key, new)
@@ -180,7 +184,7 @@ class CircuitBreaker:
 
 
 def breaker_of(services: Services) -> CircuitBreaker:
-    """The breaker of this process, which has an account's events delivered."""
+    """The circuit breaker of this process, which has events of the account delivered."""
     return CircuitBreaker(services.circuits, services.now, lambda event_id: services.invoker.deliver(event_id, None))
 
 
@@ -189,7 +193,8 @@ def _new(asked: Asked, scope: Scope, value: str) -> Circuit:
 
 
 def is_held_by(circuit: Circuit, reason: str) -> bool:
-    """Whether a call that waits for that reason waits for this circuit: it was refused as its calls are, or held."""
+    """Whether a call that waits for that reason waits for this circuit: the circuit holds it, or it was refused for the
+    circuit's cause."""
     held = held_because(circuit, " ").rstrip()
     if circuit.scope is Scope.AGENT:
         return "gave no usable answer: " in reason
@@ -197,7 +202,7 @@ def is_held_by(circuit: Circuit, reason: str) -> bool:
 
 
 def held_because(circuit: Circuit, reason: str | None = None) -> str:
-    """Why calls wait for that circuit, in words."""
+    """The reason why calls wait for that circuit, in words."""
     reason = reason or circuit.reason
     match circuit.scope:
         case Scope.CALLER_ID:

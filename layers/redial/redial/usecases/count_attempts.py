@@ -3,8 +3,8 @@
     record of an execution ─► difference of what its old and its new state add ─► sums of the window ─► its end: stored
 
 A Lambda window collects the sums of some minutes, so that a busy hour costs a few writes. Lambda keeps a window's sums
-with the position in the stream, and a failed invocation is repeated with those from before it. A record that comes
-again within a window is known by its number; the end of a window that comes again, by the number that is stored.
+with the position in the stream, and repeats a failed invocation with the sums from before it. A record that is repeated
+within a window is recognized by its number, and a repeated end of a window by the stored number.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,13 @@ _UP_TO, _SUMS = "up_to", "sums"
 
 
 def collect(window: dict[str, Any], before: Execution | None, after: Execution, number: str) -> None:
-    """Add one record of the stream to the window's sums: its execution `before` (None: it is new) and `after`.
-    `number`: the record's place in its shard, which sorts as text. What an erased execution had added stays."""
+    """Add one record of the stream to the window's sums: the change of its execution from `before` (None: it is new) to
+    `after`. `number`: the record's place in its shard, which sorts as text. What an erased execution had added
+    stays."""
     if after.erased or number <= window.get(_UP_TO, ""):
         return
     if finished(after) == ([] if before is None else finished(before)):
-        return  # most records: what they add is not looked at, since where a number is takes long to find out
+        return  # most records; `counted` would load the data on numbers, which takes long
     scopes = [after.account_id, after.agent_id, *([after.batch_id] if after.batch_id is not None else [])]
     for execution, sign in ((before, -1), (after, 1)):
         added = None if execution is None else counted(execution)
@@ -41,8 +42,8 @@ def collect(window: dict[str, Any], before: Execution | None, after: Execution, 
 
 
 def store(services: Services, window: Mapping[str, Any], shard: str, now: datetime) -> None:
-    """Add the window's sums to those stored, but not to a deleted batch's, which are removed with it. Repeatable.
-    Raises `StaleVersion` after some lost races."""
+    """Add the window's sums to the stored counts, but not to those of a deleted batch, which are removed with it.
+    Idempotent. Raises `StaleVersion` if other writes were faster several times."""
     for scope, days in window.get(_SUMS, {}).items():
         if is_batch_id(scope):
             batch = services.batches.get(scope)

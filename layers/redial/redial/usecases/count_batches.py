@@ -1,8 +1,8 @@
 """Count batches' contacts by status, exactly, from the table's stream; complete a batch whose contacts are all final.
 
-A stream shard brings its records in order and at least once. What has been counted of a shard and its last record are
-one write, so a record that comes again is known. Records of one contact always come in order; those of two may come by
-two shards, in any order, and the sums are right as soon as all have come.
+A stream shard delivers its records in order and at least once. The counts of a shard and its last record are stored in
+one write, so a repeated record is recognized. Records of one contact always arrive in order. Those of two contacts may
+arrive by two shards, in any order, and the sums are correct as soon as all have arrived.
 """
 
 from collections import Counter
@@ -21,9 +21,9 @@ from redial.usecases.update import MOST_TRIES, update_batch
 class StatusMove:
     """A contact of the batch moved from status `before` (None: it is new) to `after`.
 
-    A removal is no move: contacts are removed with their batch only, and what has been called stays counted.
+    A removal is not a move: contacts are removed only with their batch, and calls that were made stay counted.
 
-    `number` is the record's place in its shard: 40 digits, zeros in front, so that it sorts as text.
+    `number` is the record's place in its shard: 40 digits with leading zeros, so that it sorts as text.
     """
 
     batch_id: str
@@ -33,7 +33,7 @@ class StatusMove:
 
 
 def count_batches(services: Services, shard: str, moves: Sequence[StatusMove], now: datetime) -> list[str]:
-    """Count the moves of one shard, in their order; the ids of batches that are completed by them."""
+    """Count the moves of one shard, in order. Returns the ids of batches that are completed by them."""
     completed = []
     by_batch: dict[str, list[StatusMove]] = {}
     for move in moves:
@@ -41,9 +41,9 @@ def count_batches(services: Services, shard: str, moves: Sequence[StatusMove], n
     for batch_id, of_batch in by_batch.items():
         batch = services.batches.get(batch_id)
         if batch is None or batch.deleted_at is not None:
-            continue  # its contacts are being removed, and its counts are shown no more
+            continue  # its contacts are being removed, and its counts are no longer shown
         _count(services, shard, batch_id, of_batch)
-        # The record that makes the sums complete is some contact's last, and so a final one.
+        # The record that completes the sums is the last of its contact, so its status is final.
         if any(move.after in FINAL for move in of_batch) and complete_if_over(services, batch_id, now):
             completed.append(batch_id)
     return completed
@@ -70,10 +70,10 @@ def _count(services: Services, shard: str, batch_id: str, moves: Sequence[Status
 
 
 def counts_of(services: Services, batch: Batch) -> Mapping[str, int]:
-    """How many contacts of the batch have each status, as far as is known.
+    """The batch's contacts by status, {status: count}, as far as is known.
 
-    A completed batch's counts do not change any more. Where a recount found the counts wrong, what it found is said
-    until another record is counted: it cannot be known whether the recount has seen that record's change already.
+    A completed batch's counts do not change any more. If a recount found the counts wrong, its result is returned until
+    another record is counted: it is unknown whether the recount has already seen that record's change.
     """
     if batch.status is BatchStatus.COMPLETED:
         return batch.changes[-1].counts
@@ -85,7 +85,8 @@ def counts_of(services: Services, batch: Batch) -> Mapping[str, int]:
 
 
 def complete_if_over(services: Services, batch_id: str, now: datetime) -> bool:
-    """Complete a running batch whose contacts are all final; False where it is not one, or was completed already."""
+    """Complete a running batch whose contacts are all final. False if it is not such a batch, or was already
+    completed."""
 
     def transition(batch: Batch) -> Batch:
         if batch.status is not BatchStatus.RUNNING or not batch.ingested or batch.deleted_at is not None:
@@ -93,8 +94,8 @@ def complete_if_over(services: Services, batch_id: str, now: datetime) -> bool:
         counts = counts_of(services, batch)
         if not all_final(counts, batch.valid):
             return batch
-        # Each contact is counted as final. A record that was lost before that may have left others, as queued 1 and
-        # initiated -1.
+        # Each contact is counted as final. A record that was lost earlier may have left other counts, such as queued 1
+        # and initiated -1.
         return batch.complete(now, {status: count for status, count in counts.items() if Status(status) in FINAL})
 
     try:

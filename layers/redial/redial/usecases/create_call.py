@@ -1,4 +1,4 @@
-"""One contact to be called: checked, stored with its first event, and started or set for later."""
+"""Creates a call: checks it, stores it with its first event, and has it dialled now or later."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,20 +22,21 @@ EARLIEST = timedelta(minutes=2)
 LATEST = timedelta(days=365)
 """How far ahead `scheduled_at` may be."""
 GRACE = timedelta(seconds=10)
-"""A client that computes the earliest time itself may be this late: clocks differ, and a request takes time."""
+"""How much too early `scheduled_at` may be, for clients that compute the earliest time: clocks differ, and a request
+takes time."""
 
 MAX_RULE_BYTES = 150
-"""Longest text of a call's own calling rule: each save of the call writes it."""
+"""Maximum size of a call's own calling rule: each save of the call writes it."""
 USER_DATA_APART = 1024
-"""User data of more bytes than this is kept apart: an attempt saves its execution several times, and each kilobyte of
-the item costs a write unit each time."""
+"""Larger user data (in bytes) is stored in an item of its own: an attempt saves its execution several times, and each
+kilobyte of the item costs a write unit each time."""
 
 
 @dataclass(frozen=True)
 class NewCall:
-    """`POST /call`, parsed; phone numbers are E.164. `user_data_bytes`: the size of `user_data` as JSON. `scheduled_at`
-    is aware UTC; None: at once. `policy`: the label that the request gives, perhaps without a version. `expires_at` is
-    aware UTC; at most one of it and `expires_after_minutes` is given."""
+    """`POST /call`, parsed. Phone numbers are E.164, times aware UTC. `user_data_bytes`: the size of `user_data` as
+    JSON. `scheduled_at` None: at once. `policy`: the label in the request, perhaps without a version. At most one of
+    `expires_at` and `expires_after_minutes` is given."""
 
     agent_id: str
     recipient_phone_number: str
@@ -55,7 +56,7 @@ class NewCall:
 
 @dataclass(frozen=True)
 class Created:
-    """The call's execution, and whether an earlier request with the same Idempotency-Key had made it."""
+    """The call's execution, and whether an earlier request with the same Idempotency-Key had created it."""
 
     execution: Execution
     replayed: bool
@@ -72,7 +73,7 @@ def create_call(
     quota: CallQuota | None = None,
     key_pool: str | None = None,
 ) -> Created:
-    """Make the call, once per Idempotency-Key. `quota`, `key_pool`: of the API key. Raises `NotFound` (agent),
+    """Create the call, once per Idempotency-Key. `quota`, `key_pool`: of the API key. Raises `NotFound` (agent),
     `InvalidInput`, `Conflict` (key reused), `QuotaUsedUp`."""
     request = IdempotentRequest(services.new_id(), body_hash)
     named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
@@ -98,7 +99,7 @@ def create_call(
         key_pool=key_pool,
     )
     if call.scheduled_at is not None:
-        execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers the first event of a call made now
+        execution = execution.lease_delivery(execution_id[:8], now)  # dial delivers an immediate call's first event
     with taken(services, quota, 1, now) as taken_call:
         is_new = services.executions.create(execution.with_due(now))
         taken_call.unused = not is_new
@@ -117,7 +118,7 @@ def create_call(
 
 
 def new_execution(call: NewCall, execution_id: str, account_id: str, applied: Applied, now: datetime) -> Execution:
-    """The call as an execution that waits."""
+    """The call as a waiting execution."""
     return Execution(
         id=execution_id,
         account_id=account_id,
@@ -139,15 +140,15 @@ def new_execution(call: NewCall, execution_id: str, account_id: str, applied: Ap
 
 
 def _carrier(services: Services, agent: Agent, call: NewCall) -> str:
-    """The call's carrier as far as it is known now; the claim decides. A call that is dialled in a moment, of an agent
-    that leaves out nothing else, is not worth reading its account: until the claim it shows the stack's carrier."""
+    """The call's carrier, as far as is known now; the claim decides. For an immediate call of an agent that leaves out
+    nothing else, reading the account is not worth its cost: until the claim the call shows the stack's carrier."""
     soon = call.scheduled_at is None and agent.has_answer and bool(agent.from_phone_numbers or call.from_phone_number)
     known = agent.with_defaults(services.defaults) if soon else complete(services, agent)
     return known.carrier
 
 
 def _expiry(call: NewCall, applied: Applied, now: datetime) -> datetime | None:
-    """When the call expires: minutes are counted from the time for which it was asked."""
+    """When the call expires, if ever. Minutes count from the time for which the call was requested."""
     if call.expires_at is not None:
         return call.expires_at
     minutes = applied.expires_after_minutes(call.expires_after_minutes)
@@ -155,8 +156,8 @@ def _expiry(call: NewCall, applied: Applied, now: datetime) -> datetime | None:
 
 
 def check_call(services: Services, call: NewCall, named: Policy | None, account_id: str, now: datetime) -> Agent:
-    """The agent. Raises `NotFound` or `InvalidInput` for an impossible call, before anything is stored. `named`: the
-    policy that it names."""
+    """Check the call before anything is stored, and return its agent. `named`: the policy that the call names. Raises
+    `NotFound`, `InvalidInput`."""
     agent = services.agents.get(account_id, call.agent_id)
     if agent is None or agent.deleted_at is not None:
         raise NotFound(f"agent_id: there is no agent {call.agent_id}; GET /v2/agent/all lists yours")

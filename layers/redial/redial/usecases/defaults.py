@@ -1,7 +1,7 @@
-"""What an agent leaves out comes from its account, else from the stack: carrier, caller ids, answer.
+"""Fills in what an agent leaves out from its account, else from the stack: carrier, caller ids, answer.
 
-It is looked up for each attempt, when dial gates and claims it, so a retry uses what is set by then. A call or a batch
-is refused when it is made if there is no caller id or no answer at that moment.
+This happens for each attempt, when dial gates and claims it, so a retry uses the settings of that time. A call or a
+batch is refused if there is no caller id or no answer when it is created.
 """
 
 from redial.domain.agent import NO_DEFAULTS, Account, Agent
@@ -11,15 +11,15 @@ from redial.ports import Carrier, Services
 
 
 def complete(services: Services, agent: Agent) -> Agent:
-    """The agent with what it leaves out. The account is read only if something is missing, and may be up to ten seconds
-    old: before anything is refused or ended for what is still missing, `complete_now` decides."""
+    """The agent with the defaults filled in. The account is read only if something is missing, and may be up to ten
+    seconds old. Before a call is refused or ended because something is still missing, use `complete_now`."""
     if agent.provider is not None and agent.from_phone_numbers and agent.has_answer:
         return agent
     return _filled(services, agent, services.accounts.cached(agent.account_id))
 
 
 def complete_now(services: Services, agent: Agent) -> Agent:
-    """The same, from the account as it is now."""
+    """The agent with the defaults filled in, from a consistent read of the account."""
     return _filled(services, agent, services.accounts.get(agent.account_id))
 
 
@@ -30,14 +30,14 @@ def account_limits(services: Services, account_id: str) -> ContactLimits | None:
 
 
 def pace_of(services: Services, carrier: Carrier) -> float | None:
-    """How many calls a second the carrier account takes: by its secret, else as the stack has it. None: any."""
+    """The pace of the carrier account, in calls per second: that of its secret, else the stack's. None: unlimited."""
     rate = carrier.calls_per_second()
     return (services.calls_per_second if rate is None else rate) or None
 
 
 def check_can_call(services: Services, agent: Agent, numbers_field: str, *, has_numbers: bool) -> None:
-    """Raises `InvalidInput` where there is no answer, or no caller id. `has_numbers`: the request has one, in the field
-    `numbers_field`. The account is read only if the agent leaves something out."""
+    """Raises `InvalidInput` if there is no answer or no caller id. `has_numbers`: the request has a caller id, in the
+    field `numbers_field`. The account is read only if the agent leaves something out."""
 
     def can_call(one: Agent) -> bool:
         return one.has_answer and (has_numbers or bool(one.from_phone_numbers))

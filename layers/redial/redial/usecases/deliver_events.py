@@ -1,9 +1,9 @@
-"""Webhook delivery: an execution's events to its agent's webhook, a batch's to its own, in order, each until it is
-accepted or given up; and an account's events to the account's webhook.
+"""Webhook delivery: sends an execution's events to its agent's webhook, a batch's to its own, and an account's to the
+account's. Events are sent in order, each until it is accepted or given up.
 
-One invocation at a time holds the delivery lease and sends what is pending. It also sends events that are added
-meanwhile, since its own save then fails and it reads again. Events that were sent but not yet recorded are sent once
-more after a crash, with the same `webhook-id`.
+One invocation at a time holds the delivery lease and sends the pending events. It also sends events added meanwhile,
+since its own save then fails and it reads again. After a crash, events that were sent but not recorded are sent once
+more, with the same `webhook-id`.
 """
 
 import json
@@ -22,15 +22,16 @@ from redial.ports import DeliveryAnswer, Services, StaleVersion
 from redial.usecases.update import MOST_TRIES, Store, Subject, save
 
 SNAPSHOT_FOR = timedelta(seconds=10)
-"""Trust the snapshot in the event for this long; then re-read."""
+"""How long the snapshot in a message is used; an older one is read again."""
 SECONDS_FOR_ONE_EVENT = 12.0
-"""One try of 10 s, and the write: with less time left no event is begun."""
+"""The time for one event: a try of 10 s, and the write. With less time left, no further event is begun."""
 LONGEST_DELAY = timedelta(minutes=15)
-"""A wait of so long at most is a message with a delay, which is exact to the second; a longer one is a timer."""
+"""The longest wait by a message with a delay, which is exact to the second. A longer wait takes a timer."""
 _CLOCKS_DIFFER = timedelta(seconds=2)
-"""How much later a message is sent for: the clock of the function that gets it may be behind."""
+"""Added to the delay of a message: the clock of the function that receives it may be behind."""
 _LEASE_NEEDED = timedelta(seconds=65)
-"""A lease that another function took for this invocation must last while this one may run (60 s), or is renewed."""
+"""A lease that another function took for this invocation is renewed if less than this is left: the invocation may run
+for 60 s."""
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 """A longer `Retry-After` is cut to this."""
 
@@ -48,10 +49,10 @@ class DeliveryReport:
 
 @dataclass(frozen=True)
 class Deliverer(Generic[Subject]):
-    """Delivers the events of executions, or of batches. `endpoint`: the webhook URL (None: there is none); `complete`:
-    it with everything that `render` needs (None: it was removed meanwhile); `render`: the body of an event, which is
-    the execution, or the batch, as it was at that sequence; `read_answer`: acts on the body of a 2xx answer, before
-    the event counts as accepted."""
+    """Delivers the events of one kind of subject. `endpoint` returns the webhook URL (None: there is none). `complete`
+    returns the subject with everything that `render` needs (None: it was removed meanwhile). `render` returns the body
+    of an event: the subject in its state at that sequence. `read_answer` acts on the body of a 2xx answer, before the
+    event counts as accepted."""
 
     services: Services
     store: Store[Subject]
@@ -63,10 +64,10 @@ class Deliverer(Generic[Subject]):
     def deliver(
         self, subject_id: str, lease_id: str, seconds_left: Callable[[], float], snapshot: Subject | None = None
     ) -> DeliveryReport:
-        """Send what is pending, if no other lease is live and the first event is due.
+        """Send the pending events, if no other lease is valid and the first event is due.
 
-        `lease_id` is this invocation's lease, or the one that it was invoked with; `seconds_left`: how long the
-        invocation may still run; `snapshot`: as it was stored with this lease, which saves a read.
+        `lease_id`: this invocation's lease, or the one that it was invoked with. `seconds_left`: how long the
+        invocation may still run. `snapshot`: the subject as it was stored with this lease, which saves a read.
         """
         done: DeliveryReport = DeliveryReport()
         is_fresh = snapshot is not None and self._is_fresh(snapshot, lease_id)
@@ -113,7 +114,7 @@ class Deliverer(Generic[Subject]):
         )
 
     def _lease(self, subject_id: str, lease_id: str) -> Subject | None:
-        """It with this lease; None when there is nothing to send, or another lease is live."""
+        """The subject with this lease; None if there is nothing to send, or another lease is valid."""
         for _ in range(MOST_TRIES):
             subject = self.store.get(subject_id)
             if subject is None:
@@ -139,7 +140,7 @@ class Deliverer(Generic[Subject]):
         seconds_left: Callable[[], float],
         seconds: list[float],
     ) -> tuple[list[DeliveryAttempt], list[DeliveryAnswer]]:
-        """Send pending events one after the other until one is not accepted (410 does not hold up the next one).
+        """Send pending events one after the other until one is not accepted. A 410 does not block the next event.
 
         Appends each request's duration to `seconds`.
         """
@@ -175,9 +176,9 @@ class Deliverer(Generic[Subject]):
         return [sequence for sequence in after.undelivered if sequence not in subject.delivery.undelivered]
 
     def _save(self, subject: Subject, lease_id: str, update: Callable[[Delivery], Delivery]) -> Subject | None:
-        """Save `update`, again after each lost race; None when the lease was lost to another invocation.
+        """Save `update`, again whenever another write was faster. None if the lease was lost to another invocation.
 
-        The lease is released in the same save when nothing is left to send.
+        The lease is released in the same save if nothing is left to send.
         """
         current = subject
         for _ in range(MOST_TRIES):
@@ -214,5 +215,5 @@ def _apply(delivery: Delivery, tried: list[DeliveryAttempt], answers: list[Deliv
 
 
 def _timer_id(subject: Execution | Batch | AccountEvent) -> int:
-    """No other deliver timer of this subject has it."""
+    """An id that no other deliver timer of this subject has."""
     return subject.version

@@ -1,4 +1,4 @@
-"""The dial protocol: read, gates, line, reserve, claim, call once, record. One attempt is at most one phone call.
+"""The dial protocol: read, gates, line, reserve, claim, call once, record. An attempt is at most one phone call.
 
 waiting ─► gates ──► line ──► gates, rate, ──► circuit, pace ──► reserve, claim ──► carrier ──► record
    │         │ closed  │ none   endpoints        │ not now         │ lost             │
@@ -8,22 +8,23 @@ waiting ─► gates ──► line ──► gates, rate, ──► circuit, pa
    └ not due, not              or ended                                               └ unknown ──► stays claimed until
      current, claimed: leave                                                             a report or the sweeper
 
-Calls of an API key with a quota of lines need one of these as well (`usecases.key_lines`).
+Calls of an API key with a quota of lines also need one of the key's lines (`usecases.key_lines`).
 
-Nothing waits here for a start. A start that is some seconds off, by the batch's rate or by the rate that the carrier
-account takes (the pace), comes as a message with a delay; when it comes, everything is asked again.
+An invocation waits only for a start within `SHORTEST_DELAY`. If the batch's rate limit or the carrier account's pace
+sets a later one, dial gets a message with a delay, and all gates decide again when it arrives.
 
-Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders; so each dial
-is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call.
-In the same way the rules about the number are read after the line, and what changes them then reads the holders of
-lines (`usecases.number_rules`). Just before its claim, an attempt reserves its number (`usecases.one_call`).
+Gates run again after the line is acquired. A stop marks the agent or the batch, then stops line holders, so each dial
+is either stopped or sees the mark. No dial starts after a stop was answered, and the stop need not read every call. In
+the same way the rules about the number are read after the line, and a change to them then reads the holders of lines
+(`usecases.number_rules`). Just before its claim, an attempt reserves its number (`usecases.one_call`).
 
-An agent may have endpoints that are asked (`usecases.ask_endpoints`). That takes seconds, in which a stop, a pause or a
-suppression changes the call, and the claim fails on its version; what time changes is asked once more after it. What
-they allowed holds for `ASKED_LASTS`: a call that only waits for its start, or lost a race, is not asked about again.
+An agent may have endpoints that are asked (`usecases.ask_endpoints`). That takes seconds. A stop, a pause or a
+suppression meanwhile changes the call, and the claim fails on its version; the gates that depend on the time decide
+again afterwards. What the endpoints allowed is valid for `ASKED_LASTS`: they are not asked again about a call that only
+waits for its start, or whose write was too slow.
 
-Before the line the agent may be up to ten seconds old: a stale read may send a call ahead to acquire a line, but never
-defers or ends one.
+Before the line is acquired, the agent may be up to ten seconds old: a stale read may let a call acquire a line, but
+never defers or ends it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,33 +67,34 @@ from redial.usecases.stop import unless_stopped
 from redial.usecases.update import MOST_TRIES, apply_effects, save, write
 
 SCHEDULER_PRECISION = timedelta(seconds=60)
-"""How far from its time a timer may fire."""
+"""How early or late a timer may fire."""
 EARLY = timedelta(seconds=5)
-"""A dial that is at most this early comes back, with its line if it was given one: clocks differ."""
+"""A dial that is at most this early is repeated at its time, with its line if it was given one: clocks differ."""
 SHORTEST_DELAY = timedelta(milliseconds=250)
-"""A start that is no further off is waited for: a message takes a second at least."""
+"""The invocation waits for a start this close: a message takes at least a second."""
 LONGEST_UNSTORED_WAIT = timedelta(seconds=60)
-"""A wait for the carrier account's next start that is longer is stored, so that it can be seen, and nothing takes the
-call's message for lost."""
+"""A longer wait for the carrier account's next start is stored, so that it is visible, and the sweeper does not treat
+the message as lost."""
 LATEST_PACED = timedelta(seconds=30)
-"""A start that the pacer gave and that is further past is not used: several at once would exceed the rate."""
+"""A start of the pacer is no longer used this long after its time: several at once would exceed the pace."""
 OWN_QUEUE = timedelta(seconds=1)
-"""A longer wait in the carrier's own queue says that calls come faster than it starts them."""
+"""A longer wait in the carrier's own queue shows that calls arrive faster than the carrier starts them."""
 ASKED_LASTS = timedelta(minutes=2)
-"""How long what the agent's endpoints allowed holds for the same dial: longer than a wait that is not stored."""
+"""How long the permission of the agent's endpoints is valid for the same dial: longer than a wait that is not
+stored."""
 TOLD_TOGETHER = timedelta(seconds=2)
-"""How long the event `initiated` waits for `ringing`, which mostly follows at once: one delivery sends both."""
+"""How long the event `initiated` waits for `ringing`, which usually follows at once: one delivery sends both."""
 
 
 @dataclass(frozen=True)
 class DialReport:
     """What one invocation did.
 
-    `before`: the execution just before the last save (claimed, where the carrier was asked), and `found`: before the
-    claim. `execution`: after it (both None: there is none). `result`: the carrier's answer. `delayed_at`: the time of
-    its entry in its batch's delayed set (None: it has none). `held`: its carrier account's circuit is open, and it
-    waits; `opened`: this answer opened it. `needs_person`: it waits for a circuit that a person must mend the cause of.
-    `pace_wait`: it waits for its start, by the rate of the carrier account.
+    `before`: the execution just before the last save (claimed, if the carrier was asked); `found`: before the claim;
+    `execution`: after the save (`before` and `execution` None: there is no such execution). `result`: the carrier's
+    answer. `delayed_at`: the time of its entry in its batch's delayed set (None: it has none). `held`: it waits for its
+    carrier account's open circuit. `opened`: the result opened a circuit. `needs_person`: it waits for a circuit whose
+    cause a person must fix. `pace_wait`: how long it waits for its start by the pace of the carrier account.
     """
 
     before: Execution | None
@@ -125,10 +127,10 @@ class Dialler:
     ) -> DialReport:
         """Dial that attempt if it is due, current and not claimed; then have its events delivered.
 
-        `lease_id`: a fresh name for the delivery lease. `line_shard`: the shard of the line that the attempt was given;
-        `at`: the start that its batch's rate gives it; `delayed_at`: the time of its entry in the delayed set;
-        `paced_at`: the start that the carrier account's rate gives it; `asked_at`: when its agent's endpoints allowed
-        it. Raises `StaleVersion` after `MOST_TRIES` lost races; the sweeper then finds the call.
+        `lease_id`: a new id for the delivery lease. `line_shard`: the shard of the line that the attempt was given.
+        `at`: its start by its batch's rate limit. `delayed_at`: the time of its entry in the delayed set. `paced_at`:
+        its start by the carrier account's pace. `asked_at`: when its agent's endpoints allowed it. Raises
+        `StaleVersion` if other writers were faster `MOST_TRIES` times; the sweeper then finds the call.
         """
         dial = Dial(self.services, attempt, lease_id, line_shard, at, delayed_at, paced_at, asked_at)
         report = dial.run(execution_id)
@@ -142,10 +144,10 @@ class Dialler:
 
 @dataclass
 class Dial:
-    """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known here; `start_at`:
-    the start that its batch's rate gives it; `paced_at`: that the carrier account's rate gives it; `asked_at`: when
-    its agent's endpoints allowed it; `number`: the called number, as the gates saw it last; `key_line_at`: when this
-    invocation last acquired a line of its API key."""
+    """One invocation. `line_shard`: the shard of the line that the attempt holds, as far as is known. `start_at`: its
+    start by its batch's rate limit; `paced_at`: by the carrier account's pace. `delayed_at`: the time of its entry in
+    the delayed set. `asked_at`: when its agent's endpoints allowed it. `number`: the called number as last read for the
+    gates. `key_line_at`: when this invocation last acquired a line of its API key."""
 
     services: Services
     attempt: int
@@ -159,7 +161,7 @@ class Dial:
     key_line_at: datetime | None = None
 
     def run(self, execution_id: str) -> DialReport:
-        """Try until no other writer is quicker."""
+        """Try until no other writer is faster. Raises `StaleVersion` after `MOST_TRIES`."""
         for number in range(MOST_TRIES):
             execution = self._read(execution_id, consistent=number > 0)
             if execution is None or not self._is_current(execution):
@@ -170,7 +172,7 @@ class Dial:
             try:
                 report = self._try(execution)
             except StaleVersion:
-                continue  # a stop, a delivery or another dial was quicker: read again
+                continue  # a stop, a delivery or another dial was faster: read again
             if report is None:
                 continue
             if report.delayed_at != self.delayed_at:
@@ -180,8 +182,8 @@ class Dial:
         raise StaleVersion(execution_id)
 
     def _read(self, execution_id: str, consistent: bool) -> Execution | None:
-        """The execution. It may be a moment old where it is to be dialled, for the claim is saved over just that
-        version; but an attempt is never left on a stale read."""
+        """The execution. An eventually consistent read is enough to dial it, since the claim is saved over that
+        version. An attempt is left undialled only after a consistent read."""
         execution = self.services.executions.get(execution_id, consistent=consistent)
         if consistent:
             return execution
@@ -197,8 +199,8 @@ class Dial:
     # ---- before the claim -----------------------------------------------------------------------------------------
 
     def _try(self, execution: Execution) -> DialReport | None:
-        """Dial it, or let it wait or end as the first closed gate says. None: read it again, for it may have been
-        stopped meanwhile. Raises `StaleVersion` where another writer was quicker."""
+        """Dial the attempt, or defer or end it as the first closed gate says. None: read it again, since it may have
+        been stopped meanwhile. Raises `StaleVersion` if another writer was faster."""
         now = self.services.now()
         due = execution.state.next_time
         if due is None or due > now + SHORTEST_DELAY:
@@ -272,11 +274,11 @@ class Dial:
         decisions = (*decisions, Decision(Gate.LINE), rate)
         report = self.claim_and_call(execution, agent, batch, shard, decisions)
         if batch is not None and batch.calls_per_second is not None and report.pace_wait is None:
-            dispatch_all(self.services, agent, self.services.now())  # a start starts the next one
+            dispatch_all(self.services, agent, self.services.now())  # each start dispatches the next
         return report
 
     def _ask_endpoints(self, facts: Facts) -> Answers:
-        """What the agent's endpoints say, if it has any, and they have not allowed it already."""
+        """Ask the agent's endpoints, if it has any that have not allowed the attempt already."""
         agent, now = facts.agent, self.services.now()
         assert agent is not None, "its gate allowed"
         if agent.scrub is None and agent.pre_dial_hook is None:
@@ -296,7 +298,7 @@ class Dial:
         now: datetime,
         acquired_at: datetime,
     ) -> DialReport:
-        """The last gate does not allow: the call waits or ends, and its line goes to another."""
+        """Defer or end the call as the last decision says, and hand over its line."""
         changed = _closed(execution, decisions, now)
         waits_delayed = execution.batch_id is not None and changed.state.is_waiting
         entry = self._add_delayed(changed) if waits_delayed else None
@@ -305,8 +307,9 @@ class Dial:
     def _facts(
         self, now: datetime, execution: Execution, agent: Agent | None, batch: Batch | None, policy: Policy | None
     ) -> Facts:
-        """With the suppressions, consents and kept verdicts of the number, and the account's contact limits (up to ten
-        seconds old), where there are any. `agent`, which says that, was read after the line was acquired."""
+        """The facts with the suppressions, consents and kept verdicts of the number, and the account's contact limits
+        (up to ten seconds old), if the agent's flags say that there are any. `agent` was read after the line was
+        acquired."""
         rules, limits = self._number_rules(execution, agent), None
         if agent is not None and agent.has_account_limits:
             limits = account_limits(self.services, execution.account_id)
@@ -318,8 +321,7 @@ class Dial:
         return self.services.number_rules.of_number(execution.account_id, execution.user_number)
 
     def _ask_all(self, facts: Facts) -> tuple[Agent | None, tuple[Decision, ...]]:
-        """Ask every gate. What the account does and did with the number is read only if there are limits, or if all
-        other gates allow."""
+        """Run every gate. The number's call history is read only if there are limits, or if all other gates allow."""
         if not facts.limits:
             agent, decisions = self._ask(GATES, facts)
             if not decisions[-1].allows:
@@ -332,7 +334,8 @@ class Dial:
         return None if agent is None else complete(self.services, agent)
 
     def _ask(self, gates: Sequence[GateFunction], facts: Facts) -> tuple[Agent | None, tuple[Decision, ...]]:
-        """The agent and the decisions: where something is missing, with the account's defaults as they are now."""
+        """The agent and the decisions of the gates. If a setting is missing, the account's defaults are read again
+        first."""
         decisions, agent = ask(gates, facts), facts.agent
         if agent is not None and not decisions[-1].allows and decisions[-1].gate in (Gate.INSTRUCTIONS, Gate.CALLER_ID):
             agent = complete_now(self.services, agent)
@@ -340,11 +343,10 @@ class Dial:
         return agent, decisions
 
     def _not_due(self, execution: Execution, due: datetime | None, now: datetime) -> DialReport:
-        """Leave it, unless it is due in a moment. A timer that fired early, or a long wait for the carrier account's
-        start that is not over, is set again: no other message would start the attempt.
+        """Leave the attempt, unless it is due within `EARLY`. If a timer fired early, or a long wait for the carrier
+        account's start is not over, dial is invoked again for that time: no other message would start the attempt.
 
-        EventBridge Scheduler has a precision of a minute, and promises nothing about seconds; SQS delays a message by
-        15 minutes at most.
+        EventBridge Scheduler has a precision of a minute, and SQS delays a message by at most 15 minutes.
         """
         timer = execution.state.timer
         if due is not None and due <= now + EARLY:
@@ -357,7 +359,7 @@ class Dial:
         return DialReport(execution, execution, delayed_at=due if execution.state.is_delayed else None)
 
     def _come_back(self, execution: Execution, at: datetime) -> DialReport:
-        """Do all of this again at `at`; the attempt keeps its line, its starts and its entry in the delayed set."""
+        """Have dial invoked again at `at`. The attempt keeps its line, its starts and its entry in the delayed set."""
         self.services.invoker.dial(
             execution.id,
             self.attempt,
@@ -371,7 +373,7 @@ class Dial:
         return DialReport(execution, execution, delayed_at=self.delayed_at)
 
     def _wait_until(self, at: datetime) -> datetime:
-        """Wait for a start that is at most `SHORTEST_DELAY` off; the time then."""
+        """Wait for a start that is at most `SHORTEST_DELAY` ahead. Returns the current time after it."""
         seconds = (at - self.services.now()).total_seconds()
         if seconds > 0:
             self.services.sleep(min(seconds, SHORTEST_DELAY.total_seconds()))
@@ -380,8 +382,8 @@ class Dial:
     def _acquire(
         self, execution: Execution, agent: Agent | None, policy: Policy | None, shard: int | None, now: datetime
     ) -> int | None:
-        """The shard in which the attempt holds a line now; None: none is free, or a gate is closed. `shard`: of the
-        line that it holds already."""
+        """Acquire a line, or confirm the one that the attempt already holds in `shard`. Returns its shard; None: no
+        line is free, or a gate is closed."""
         facts = Facts(now, execution, agent, policy=policy)
         if agent is None or not ask(_before_line(execution), facts)[-1].allows:
             return None
@@ -390,7 +392,7 @@ class Dial:
         return shard if acquire(self.services, agent, shard, queued_call(execution), now) else None
 
     def _reserve_start(self, execution: Execution, batch: Batch | None, now: datetime) -> Decision:
-        """Reserve a start within the next seconds by the rate of the execution's batch, in `start_at`."""
+        """Reserve a start within the next seconds by the rate limit of the execution's batch, and set `start_at`."""
         if self.start_at is not None or batch is None or batch.calls_per_second is None or not batch.may_dial:
             return Decision(Gate.RATE)
         for _ in range(MOST_TRIES):
@@ -406,7 +408,8 @@ class Dial:
         return waits(f"at most {batch.calls_per_second:g} calls a second", Gate.RATE, delayed=True)
 
     def _add_delayed(self, execution: Execution) -> datetime:
-        """Add to the delayed set before saving; if the save fails, the entry is removed when it is popped."""
+        """Add an entry to the delayed set before the execution is saved. If the save fails, the entry is removed when
+        it is popped."""
         assert execution.batch_id is not None, "only contacts have a delayed set"
         call = delayed_call(execution)
         is_first = self.services.delayed.add(execution.agent_id, execution.batch_id, call)
@@ -424,21 +427,21 @@ class Dial:
     def _leave(
         self, execution: Execution, changed: Execution, agent: Agent | None, now: datetime, acquired_at: datetime | None
     ) -> Execution:
-        """Save what a gate decided; then hand over the line that the attempt was given, had kept, or acquired here.
+        """Save what a gate decided, then hand over the line that the attempt was given, had kept, or acquired here.
 
-        It is saved also where nothing changes: another invocation may have claimed the attempt with that line since
-        `execution` was read, and then the save fails. `acquired_at`: when this invocation acquired the line; None: it
-        was given, so the time is read before the save. If another invocation acquires it after that, to dial the
-        attempt after all, the line stays. Raises `StaleVersion`.
+        It is saved even if nothing changes: another invocation may have claimed the attempt with that line since
+        `execution` was read, and then the save fails. `acquired_at`: when this invocation acquired the line (None: it
+        was given the line, so the time is read before the save). If another invocation acquires the line after that, to
+        dial the attempt after all, the attempt keeps it. Raises `StaleVersion`.
         """
         saved, shard = execution, self.line_shard
         if acquired_at is None and agent is not None and shard is not None:
-            acquired_at = self._acquired_at(execution, agent, shard) or now  # `now`: it holds none, so it only looks
+            acquired_at = self._acquired_at(execution, agent, shard) or now  # `now`: it holds no line
         if changed is not execution:
             saved = save(self.services.executions, changed, now, self.lease_id)
             apply_effects(self.services, execution, saved, now)
             queued_at = execution.state.queued_at
-            if queued_at is not None and queued_at + LEASE <= now:  # the sweeper may have taken its dial for lost
+            if queued_at is not None and queued_at + LEASE <= now:  # the sweeper may have treated its dial as lost
                 key_lines.dequeue(self.services, execution)
         elif shard is not None:
             saved = save(self.services.executions, execution, now)
@@ -449,10 +452,10 @@ class Dial:
     def _wait_for_line(
         self, execution: Execution, agent: Agent, decisions: tuple[Decision, ...], kept: int | None, now: datetime
     ) -> Execution:
-        """Queue it. If a line has become free meanwhile, dial is invoked again, with that line.
+        """Queue the attempt. If a line has become free meanwhile, dial is invoked again with that line.
 
         `kept`: the shard of a line that the attempt was given, or had kept, before the agent's limit was lowered. It is
-        freed; as in `_leave`, only after a save that fails where the attempt is being dialled with it.
+        freed, but as in `_leave` only after a save, which fails if the attempt is being dialled with it.
         """
         acquired_at = None if kept is None else self._acquired_at(execution, agent, kept)
         batch = None
@@ -477,16 +480,16 @@ class Dial:
         return waiting
 
     def _acquire_key_line(self, execution: Execution, now: datetime) -> None:
-        """Acquire a line of its API key, or confirm that it holds one, if the key has a quota of lines and one is
-        free."""
+        """Acquire a line of the API key, or confirm the one that the attempt holds, if the key has a quota of lines.
+        Sets `key_line_at`; None: it has no such line."""
         has_line = execution.key_pool is not None and key_lines.has_line(self.services, execution, now)
         self.key_line_at = now if has_line else None
 
     def _wait_for_key_line(
         self, execution: Execution, agent: Agent, shard: int, decisions: tuple[Decision, ...], now: datetime
     ) -> Execution:
-        """Queue it for a line of its API key, and hand over the line of its agent that it acquired `now`. Saved in any
-        case, as in `_leave`."""
+        """Queue the attempt for a line of its API key, and hand over the agent's line that it acquired at `now`. It is
+        always saved, as in `_leave`."""
         lines = execution.key_lines
         assert lines is not None, "its key has a quota of lines"
         waiting = execution.defer(now, *decisions, waits(key_lines.WAITS_FOR_KEY, Gate.LINE, KEY_LINE))
@@ -496,7 +499,7 @@ class Dial:
         return waiting
 
     def _return_key_line(self, execution: Execution | None) -> None:
-        """The attempt that holds this line of its API key is over, or waits for a later time: hand the line over."""
+        """Hand over the line of the API key if the attempt is over, or waits for a later time."""
         if execution is None or execution.key_pool is None:
             return
         state, now = execution.state, self.services.now()
@@ -506,17 +509,17 @@ class Dial:
             key_lines.release(self.services, execution, self.attempt, now, since)
 
     def _acquired_at(self, execution: Execution, agent: Agent, shard: int) -> datetime | None:
-        """When the line that this attempt holds there was last acquired. None: it holds none."""
+        """When the line that this attempt holds in the shard was last acquired. None: it holds none."""
         attempt, at = self.services.lines.holders(agent.agent_id, shard).get(execution.id, (0, None))
         return at if attempt == self.attempt else None
 
     def _return_line(self, execution: Execution | None) -> None:
-        """The attempt that was given this line is over, or is dialled with another: hand the line over."""
+        """Hand over the line that the attempt was given, if the attempt is over or is dialled with another line."""
         if execution is None or self.line_shard is None:
             return
         state = execution.state
         if state.attempt.number == self.attempt and not state.is_final and state.attempt.line_shard == self.line_shard:
-            return  # in use by this very attempt
+            return  # this attempt uses it
         agent = self.services.agents.get(execution.account_id, execution.agent_id)
         if agent is not None:
             now = self.services.now()
@@ -527,10 +530,10 @@ class Dial:
     def claim_and_call(
         self, execution: Execution, agent: Agent, batch: Batch | None, shard: int, decisions: tuple[Decision, ...]
     ) -> DialReport:
-        """Unless a circuit holds it: reserve the number, claim, call once, record the answer, and then record it with
-        the circuits. Raises `StaleVersion`."""
+        """Unless a circuit holds the attempt: reserve the number, claim, call once, record the answer, and then record
+        it with the circuits. Raises `StaleVersion`."""
         services = self.services
-        provider = agent.carrier  # the agent may have another by now than when the call was made
+        provider = agent.carrier  # the agent's carrier may have changed since the call was created
         breaker = breaker_of(services)
         carrier = services.carrier(provider)
         callers = from_numbers(execution, agent, batch)
@@ -564,7 +567,7 @@ class Dial:
             return unless_stopped(services, current, after)
 
         updated = write(services, claimed.id, answered, now, lease_id=self.lease_id, snapshot=claimed)
-        if updated is not None:  # since the claim: what followed it may be another writer's, or our own lost answer
+        if updated is not None:  # since the claim: later changes may be another writer's, or our own lost answer
             apply_effects(services, claimed, updated.after, now)
         if isinstance(result, Refused):
             suppress_if_opted_out(services, claimed.id, result.outcome)
@@ -575,7 +578,7 @@ class Dial:
         return DialReport(before, after, result, execution, opened=opened)
 
     def _reserve_pace(self, provider: str, carrier: Carrier, now: datetime) -> tuple[datetime, str]:
-        """The start that the carrier account's rate gives the attempt, in `paced_at` as well, and the rate in words."""
+        """The attempt's start by the carrier account's pace, and the pace in words. Sets `paced_at`."""
         rate = pace_of(self.services, carrier)
         if rate is None:
             return now, ""
@@ -592,7 +595,7 @@ class Dial:
         not_yet: Decision,
         now: datetime,
     ) -> DialReport:
-        """Dial again at the start that the pacer gave, with the line. A long wait is saved."""
+        """Dial again at the start from the pacer, with the line. A long wait is saved."""
         start = not_yet.until
         assert start is not None, "the pacer gave it"
         self.line_shard = shard
@@ -606,9 +609,9 @@ class Dial:
         return DialReport(execution, saved, pace_wait=start - now)
 
     def _claimed(self, claim: Execution, now: datetime) -> Execution:
-        """Save the claim. Raises `StaleVersion`, but where the stored execution holds this invocation's own claim, not
-        dialled yet: the answer to the write was lost, and another writer (a delivery) changed the item before the write
-        was sent again."""
+        """Save the claim. Raises `StaleVersion`, unless the stored execution has this invocation's own claim, not
+        dialled yet: then the answer to the write was lost, and another writer (a delivery) changed the item before the
+        write was sent again."""
         try:
             return save(self.services.executions, claim, now)
         except StaleVersion:
@@ -632,8 +635,8 @@ class Dial:
         admission: Admission,
         now: datetime,
     ) -> DialReport:
-        """Save that it waits for the carrier, or that it has waited for too long. It keeps its line where all calls
-        wait; else calls that can be placed need it."""
+        """Save that the attempt waits for the carrier, or ends because it has waited too long. It keeps its line if all
+        calls wait; otherwise calls that can be placed need it."""
         assert admission.held_until is not None, "the caller asked"
         until = held(admission.held_until + admission.spread * self.services.random(), admission.reason)
         assert admission.held_by is not None, "it is held"
@@ -644,7 +647,7 @@ class Dial:
     def _wait_for_answer(
         self, execution: Execution, agent: Agent, shard: int, decisions: tuple[Decision, ...], answers: Answers
     ) -> DialReport:
-        """Save that it waits for an endpoint of its agent, or that it has waited for too long."""
+        """Save that the attempt waits for an endpoint of its agent, or ends because it has waited too long."""
         now = self.services.now()
         saved = self._hold(execution, agent, shard if answers.keeps_line else None, decisions, now)
         return DialReport(execution, saved, opened=answers.opened)
@@ -652,7 +655,8 @@ class Dial:
     def _hold(
         self, execution: Execution, agent: Agent, shard: int | None, decisions: tuple[Decision, ...], now: datetime
     ) -> Execution:
-        """Save that it is held as the last decision says; `shard`: of the line that it keeps (None: it keeps none)."""
+        """Save that the attempt is held as the last decision says. `shard`: of the line that it keeps (None: it keeps
+        none)."""
         waiting = execution.defer(now, *decisions, line_shard=shard)
         if waiting.state.is_final or shard is None:
             return self._leave(execution, waiting, agent, now, None)
@@ -667,22 +671,22 @@ def _before_line(execution: Execution) -> Sequence[GateFunction]:
 
 
 def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime) -> Execution:
-    """The execution as the last decision, which does not allow, leaves it."""
+    """The execution, deferred or ended as the last decision says."""
     if decisions[-1].verdict is Verdict.DEFER:
         return execution.defer(now, *decisions)
     return execution.end(now, *decisions)
 
 
 def _with_terms(execution: Execution, batch: Batch | None) -> Execution:
-    """The contact with what it has from its batch, which runs. It has this when it is first saved, so that no event of
-    it is sent first without and then with it."""
+    """The contact with the expiry and the key's lines of its running batch. They are set before its first save, so that
+    all its events agree."""
     if batch is None or (execution.expires_at, execution.key_pool) == (batch.contacts_expire_at, batch.key_pool):
         return execution
     return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)
 
 
 def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:
-    """The call's user data. Raises `StaleVersion` where the execution was removed meanwhile."""
+    """The call's user data. Raises `StaleVersion` if the execution was removed meanwhile."""
     for found in services.executions.with_user_data([execution]):
         assert found.user_data is not None, "it was read"
         return found.user_data
@@ -692,7 +696,7 @@ def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:
 def call_request(
     services: Services, execution: Execution, agent: Agent, variables: Mapping[str, Any] | None = None
 ) -> CallRequest:
-    """The claimed attempt as the carrier is asked to place it."""
+    """The request to the carrier to place the claimed attempt."""
     attempt = execution.state.attempt
     assert attempt.from_number is not None, "only a claimed attempt is placed"
     config = execution.retry_config
@@ -707,7 +711,7 @@ def call_request(
         answer_url=None if agent.answer_url is None else fill_in(agent.answer_url, execution.agent_id, execution.id),
         ring_timeout_seconds=agent.ring_timeout_seconds,
         max_call_seconds=agent.max_call_seconds,
-        voicemail_detection=agent.voicemail_detection or retries_voicemail,  # a retry after one needs it detected
+        voicemail_detection=agent.voicemail_detection or retries_voicemail,  # retries after voicemail need detection
         stream_url=None if agent.stream_url is None else fill_in(agent.stream_url, execution.agent_id, execution.id),
         variables=variables or {},
         reports_ringing=wanted is None or Status.RINGING in wanted,

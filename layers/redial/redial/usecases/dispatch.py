@@ -1,15 +1,15 @@
-"""Dispatch queued calls to lines: never above the limit, no line idle while a call waits.
+"""Dispatches queued calls to lines: never above the limit, and no line stays idle while a call waits.
 
-    a call that waits:      is added to the queue, and then, as the queue's head, tries every shard for a line
-    a call that ends:       hands its line to the queue's head in one write; without one frees it, and checks again
+    a call that waits:      is added to the queue; if it is the queue's head, it then tries every shard for a line
+    a call that ends:       hands its line to the queue's head in one write; if there is none, frees it and checks again
     a call given a line:    dial is invoked with the shard of that line
     a batch:                has one queue entry for all its contacts; each turn of the batch takes its next contact
 
 Every caller that frees a line reads the queue afterwards, and every caller that joins the queue tries the lines
-afterwards, so no wake-up is lost. The sweeper finds a call whose dial was lost after it was given a line. What a call
-costs does not depend on how many lines there are or how many calls wait.
+afterwards, so no wake-up is lost. The sweeper finds a call whose dial was lost after it was given a line. The cost of a
+call does not depend on the number of lines or waiting calls.
 
-Lines are an agent's. Calls of an API key with a quota of lines hold one of the key's as well (`usecases.key_lines`).
+Lines belong to an agent. Calls of an API key with a quota of lines also hold one of the key's (`usecases.key_lines`).
 """
 
 import zlib
@@ -24,35 +24,36 @@ from redial.domain.values import dataclass
 from redial.ports import Services
 
 LINES_PER_SHARD = 50
-"""A shard is one item, written twice by every call that it carries; 50 calls keep that far below what an item takes."""
+"""A shard is one item, written twice by each of its calls. With 50 calls the writes stay far below an item's limit."""
 
 START_AHEAD = timedelta(seconds=2)
-"""How far ahead starts are reserved by a batch's rate: so long their calls hold lines before they are placed."""
+"""How far ahead starts are reserved by a batch's rate limit. Their calls hold lines for this long before they are
+placed."""
 _MOST_TRIES = 50
-"""Lost races for batches' contacts before giving up; the next release tries again."""
+"""Tries for the next contact while other invocations are faster; then the next release tries again."""
 
 
 Pool = Agent | KeyLines
-"""What has lines, and a queue of calls that wait for them."""
+"""An owner of lines and of a queue of calls that wait for them."""
 
 
 def shards(pool: Pool) -> int:
-    """How many shards the lines are in."""
+    """The number of line shards."""
     if isinstance(pool, KeyLines):
         return 1
     return max(1, -(-pool.max_concurrent_calls // LINES_PER_SHARD))
 
 
 def shards_in_use(agent: Agent) -> range:
-    """Every shard in which a line of the agent may be held: also those of a limit that has been lowered since."""
+    """Every shard in which a line of the agent may be held, including those of a limit that was lowered since."""
     return range(max(shards(agent), -(-agent.peak_concurrent_calls // LINES_PER_SHARD)))
 
 
 def capacity(pool: Pool, shard: int) -> int:
-    """Lines of one shard; the shards' capacities add up to the limit.
+    """The number of lines in one shard. The shards' capacities add up to the limit.
 
-    Shards are filled up one after the other, so that raising the limit lowers no shard's capacity, and lowering it
-    raises none: calls that are live while it changes never make room for more than the higher of the two limits.
+    Shards are filled one after the other, so raising the limit lowers no shard's capacity, and lowering it raises none:
+    while the limit changes, there are never more live calls than the higher of the two limits.
     """
     if isinstance(pool, KeyLines):
         return pool.lines
@@ -60,26 +61,26 @@ def capacity(pool: Pool, shard: int) -> int:
 
 
 def preferred_shard(agent: Agent, execution_id: str) -> int:
-    """The shard that a call tries first: calls spread evenly over the lines."""
+    """The shard that a call tries first. Calls are spread evenly over the lines."""
     return zlib.crc32(execution_id.encode()) % agent.max_concurrent_calls // LINES_PER_SHARD
 
 
 def queued_call(execution: Execution) -> QueuedCall:
-    """The queue entry of an execution that waits: the same one each time."""
+    """The queue entry of a waiting execution. It is the same each time."""
     state = execution.state
     ready_at = state.queued_at or state.updated_at
     return QueuedCall(execution.id, state.attempt.number, state.attempt.number > 1, ready_at)
 
 
 def delayed_call(execution: Execution) -> QueuedCall:
-    """The entry in its batch's delayed set of an execution that waits there."""
+    """The delayed set's entry of an execution that waits there."""
     number, at = execution.state.attempt.number, execution.state.next_time
     assert at is not None, "it waits for a time"
     return QueuedCall(execution.id, number, number > 1, at)
 
 
 def acquire(services: Services, pool: Pool, shard: int, call: QueuedCall, now: datetime) -> bool:
-    """Acquire a line of the shard for that attempt, or confirm the one that it holds there."""
+    """Acquire a line of the shard for that attempt, or confirm the one that it holds. False: none is free."""
     return services.lines.acquire(
         pool.account_id, pool.pool_id, shard, capacity(pool, shard), call.execution_id, call.attempt, now
     )
@@ -87,9 +88,9 @@ def acquire(services: Services, pool: Pool, shard: int, call: QueuedCall, now: d
 
 @dataclass(frozen=True)
 class Turn:
-    """The call to be started next. `queued`: it has an entry in the queue, which is removed once it has a line.
-    `at`: not to start earlier, by its batch's rate. `delayed_at`: it was taken from its batch's delayed set, where its
-    entry has that time."""
+    """The call to start next. `queued`: it has an entry in the queue, which is removed once it has a line. `at`: its
+    earliest start by its batch's rate limit. `delayed_at`: the time of its entry in its batch's delayed set, from which
+    it was taken."""
 
     call: QueuedCall
     queued: bool = False
@@ -98,10 +99,10 @@ class Turn:
 
 
 def next_turn(services: Services, pool: Pool, now: datetime, *, consistent: bool = True) -> Turn | None:
-    """The call to be started next: due retries first, then the oldest. A batch is as old as its last turn.
+    """The call to start next: due retries first, then the oldest. The age of a batch counts from its last turn.
 
-    So batches of one agent take turns, with each other and with single calls, and each makes progress. A contact is
-    taken from its batch once. `consistent=False`: the queue may be seen as it was a moment ago.
+    So the batches of an agent take turns with each other and with single calls, and each makes progress. A contact is
+    taken from its batch once. `consistent=False`: the read of the queue may miss the newest entries.
     """
     for _ in range(_MOST_TRIES):
         queue = services.queue.front(pool.pool_id, consistent=consistent)
@@ -125,8 +126,8 @@ def _is_ready(entry: BatchQueueEntry, now: datetime) -> bool:
 
 
 def is_ahead(entry: BatchQueueEntry, now: datetime) -> bool:
-    """Whether the next start by the batch's rate is too far off to be reserved. A start starts the next one, so that is
-    never less than the time between two."""
+    """Whether the next start by the batch's rate limit is too far ahead to be reserved. Each start dispatches the next,
+    so the limit is never less than the interval between two."""
     ahead = START_AHEAD if entry.interval is None else max(START_AHEAD, entry.interval)
     return entry.next_at is not None and entry.next_at > now + ahead
 
@@ -148,7 +149,7 @@ def _turn_of(services: Services, entry: BatchQueueEntry, now: datetime) -> Turn 
 
 
 def enqueue_and_dispatch(services: Services, pool: Pool, call: QueuedCall, now: datetime) -> None:
-    """Add the call to the queue; if it is the head, try every shard, for a line may have become free meanwhile."""
+    """Add the call to the queue. If it is the head, try every shard, since a line may have become free meanwhile."""
     services.queue.enqueue(pool.pool_id, call)
     calls = services.queue.front(pool.pool_id).calls
     if calls and calls[0].execution_id == call.execution_id:
@@ -164,14 +165,15 @@ def release_line(
     now: datetime,
     since: datetime | None = None,
 ) -> bool:
-    """Hand the line that this attempt holds to the next call and start it; if none waits, free it and check again.
+    """Hand the line that this attempt holds to the next call and start it. If no call waits, free the line and check
+    the queue again.
 
-    Idempotent: when the attempt holds no line there this only checks the queue, for the invocation that freed the line
-    may have died before it did. False: the shard is still full, as far as `pool` tells; if an agent has changed
-    since, a call may wait although a line is free.
+    Idempotent: if the attempt holds no line of the shard, this only checks the queue, since the invocation that freed
+    the line may have died before it did so. False: the shard is still full according to `pool`; if the agent has
+    changed since, a call may wait although a line is free.
 
-    `since`: only if the line was last acquired at that time. An attempt that is not over needs this: another
-    invocation may be about to dial it with that line.
+    `since`: only if the line was last acquired at that time. Required while the attempt is not over: another invocation
+    may be about to dial it with that line.
     """
     turn = next_turn(services, pool, now, consistent=False)  # the read that must miss no call comes after the release
     if turn is not None:
@@ -187,7 +189,7 @@ def release_line(
 
 
 def dispatch(services: Services, pool: Pool, shards_to_try: Iterable[int], now: datetime) -> None:
-    """Start queued calls, in their order, while lines of those shards are free."""
+    """Start queued calls, in order, while lines of those shards are free."""
     for shard in shards_to_try:
         holders = set(services.lines.holders(pool.pool_id, shard))
         if not _dispatch_shard(services, pool, shard, holders, now):
@@ -200,7 +202,7 @@ def dispatch_all(services: Services, pool: Pool, now: datetime) -> None:
 
 
 def _dispatch_shard(services: Services, pool: Pool, shard: int, holders: set[str], now: datetime) -> bool:
-    """`dispatch` for one shard, whose lines `holders` hold; False: no call waits any more."""
+    """`dispatch` for one shard. `holders`: execution ids of the holders of its lines. False: no call waits any more."""
     while len(holders) < capacity(pool, shard):
         turn = next_turn(services, pool, now)
         if turn is None:
@@ -215,7 +217,7 @@ def _dispatch_shard(services: Services, pool: Pool, shard: int, holders: set[str
 
 
 def _restart_lost_head(services: Services, pool: Pool, shard: int, holders: set[str], now: datetime) -> None:
-    """The queue's head already holds a line of this full shard, but its dial was never invoked: invoke it."""
+    """Invoke dial for the queue's head if it already holds a line of this full shard: its dial was lost."""
     calls = services.queue.front(pool.pool_id).calls
     if calls and calls[0].execution_id in holders and acquire(services, pool, shard, calls[0], now):
         _invoke_dial(services, pool, Turn(calls[0], queued=True), shard)
@@ -229,6 +231,7 @@ def _invoke_dial(services: Services, pool: Pool, turn: Turn, shard: int) -> None
 
 
 def _requeue(services: Services, pool: Pool, turn: Turn) -> None:
-    """Undo a turn that got no line: queue a contact that was taken from its batch. Any other still has its entry."""
+    """Undo a turn that got no line: queue a contact that was taken from its batch. Any other call still has its
+    entry."""
     if not turn.queued and turn.delayed_at is None:
         services.queue.enqueue(pool.pool_id, turn.call)

@@ -1,7 +1,7 @@
-"""Whether an account is set up so that calls can be placed: carriers, caller ids, countries, callbacks.
+"""Checks whether an account is set up to place calls: carriers, caller ids, countries, callbacks.
 
-Each check says in one line what to do. Nothing is dialled, and nothing is stored. A carrier is asked a few questions,
-one after the other; none begins after `LAST_QUESTION`.
+Each check says in one line what to do. Nothing is dialled or stored. Each carrier gets a few requests, one after the
+other; none begins after `LAST_QUESTION`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,16 @@ from redial.ports import Carrier, CarrierUnavailable, Services
 from redial.usecases import accounts, attention, statistics
 
 MOST_AGENTS = 100
-"""Agents that are looked at."""
+"""Maximum agents that are checked."""
 MOST_COUNTRIES = 20
-"""Countries that are checked: those called most in the last 30 days."""
+"""Maximum countries that are checked: those called most in the last 30 days."""
 LAST_QUESTION = timedelta(seconds=10)
-"""So long after the first question no other is put to a carrier: an answer of the API has 29 seconds."""
+"""How long after the first request to a carrier further ones may begin: an API request has 29 seconds."""
 
 
 class CheckStatus(StrEnum):
-    """`warning`: calls are placed, but not as expected, or not all. `skipped`: it could not be found out."""
+    """Result of a check. `warning`: calls are placed, but not as expected, or not all. `skipped`: the result is
+    unknown."""
 
     OK = "ok"
     WARNING = "warning"
@@ -33,9 +34,10 @@ class CheckStatus(StrEnum):
 
 
 class CheckName(StrEnum):
-    """What is checked. `carrier`: its secret can be read, and it takes requests. `caller_ids`: the carrier account may
-    call from the agents' numbers. `countries`: it may call those that were called lately. `agents`: each has a caller
-    id and an answer. `callback_url`: carriers can reach the stack. `attention`: nothing holds calls."""
+    """Name of a check. `carrier`: its secret can be read, and it accepts requests. `caller_ids`: the carrier account
+    may call from the agents' numbers. `countries`: it may call the recently called countries. `agents`: each has a
+    caller id and an answer. `callback_url`: carriers report to the stack by https. `attention`: no fault holds
+    calls."""
 
     CARRIER = "carrier"
     CALLER_IDS = "caller_ids"
@@ -49,7 +51,8 @@ class CheckName(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found. `advice`: what to do (None: nothing). `agent_id`: which agent it is about (None: all)."""
+    """The finding of one check. `advice`: what to do (None: nothing). `agent_id`: the agent that it concerns (None:
+    all)."""
 
     name: CheckName
     status: CheckStatus
@@ -59,10 +62,10 @@ class Check:
 
 
 def examine(services: Services, account_id: str, public_url: str) -> list[Check]:
-    """Every check. `public_url`: where carriers reach the stack, as configured; empty: API Gateway's own address.
+    """Run every check. `public_url`: the configured URL at which carriers reach the stack; empty: API Gateway's own.
     Raises `NotFound`.
 
-    Read units: some 10, and 0.5 for each 4 KB of agents' configurations. Requests to each carrier: four at most.
+    Read units: some 10, and 0.5 for each 4 KB of agents' configurations. Requests to each carrier: at most four.
     """
     account = accounts.read_account(account_id, accounts=services.accounts)
     agents = [
@@ -102,7 +105,7 @@ def examine(services: Services, account_id: str, public_url: str) -> list[Check]
 
 
 def _countries(services: Services, account_id: str) -> list[str]:
-    """The countries (ISO 3166) that were called most lately."""
+    """The most called countries (ISO 3166) of the last 30 days."""
     today = services.now().date()
     first = today - statistics.DEFAULT_PERIOD + timedelta(days=1)
     rates = statistics.read(services, account_id, None, None, first, today).rates(Dimension.COUNTRY)
@@ -112,7 +115,7 @@ def _countries(services: Services, account_id: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Carrier:
-    """The checks of one carrier, and of the agents that use it."""
+    """Checks one carrier, and the agents that use it."""
 
     services: Services
     name: str

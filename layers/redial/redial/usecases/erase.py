@@ -1,9 +1,9 @@
-"""Erase finished calls, for good.
+"""Erases finished calls for good.
 
-A single call is removed; before, the counts of its agent's listing that include it are. A contact of a batch is
-replaced by its row and last status, so that the batch's counts, lists and results stay whole, and the batch worker
-erases its row in the batch's files. Suppressions of an erased person stay, as hashes, so that they still hold; so do
-the times of the calls of the last month, which contact limits count.
+A single call is removed, after the counts of its agent's listing that include it. A contact of a batch is replaced by
+its row and last status, so that the batch's counts, lists and results stay complete, and the batch worker erases its
+row in the batch's files. Suppressions of an erased person stay as hashes, so that they still apply. The times of the
+calls of the last month stay too, since contact limits count them.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from redial.usecases.stop import stop_waiting, stop_with_batch
 from redial.usecases.update import MOST_TRIES, save, update_batch
 
 MOST_ERASED = 500
-"""Maximum calls of a person that one request erases: in some ten seconds."""
+"""Maximum calls of a person that one request erases, in some ten seconds."""
 COUNTING_PAUSE = timedelta(minutes=1)
-"""How long no worker counts the agent's calls: longer than a request takes."""
+"""How long counting the agent's calls is suspended: longer than a request takes."""
 
 
 def erase_execution(services: Services, execution_id: str, *, account_id: str, now: datetime) -> None:
-    """Erase a call that is over, with its user data and undelivered events. Raises `NotFound`, also for one that was
-    erased, and `Conflict` while it is open."""
+    """Erase a call that is over, with its user data and undelivered events. Raises `NotFound`, also for an erased call,
+    and `Conflict` while it is open."""
     for _ in range(MOST_TRIES):
         execution = services.executions.get(execution_id)
         if execution is None or execution.account_id != account_id:
@@ -45,8 +45,8 @@ def erase_execution(services: Services, execution_id: str, *, account_id: str, n
 
 
 def erase(services: Services, execution: Execution, now: datetime) -> None:
-    """Erase a finished call as it was read. Raises `StaleVersion` if it has changed since. When it was dialled stays
-    with the keyed hash of its number, so that contact limits hold, until they cannot need it."""
+    """Erase a finished call. The times of its dials stay with the keyed hash of its number for as long as contact
+    limits can need them. Raises `StaleVersion` if it has changed since it was read."""
     keep_history(services, execution, now)
     if execution.batch_id is None:
         services.listings.forget_counts(execution, now + COUNTING_PAUSE)
@@ -58,9 +58,9 @@ def erase(services: Services, execution: Execution, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class ErasedContact:
-    """How many of a person's executions were erased, in the files of how many batches their rows are erased, how many
-    consents were removed, how many suppressions stay as hashes, and how many times of attempts, which contact limits
-    count. `complete`: there are no other executions."""
+    """The result of erasing a person. `executions`: erased executions. `files`: batches whose files have rows to erase.
+    `consents`: removed consents. `suppressions`: suppressions that stay as hashes. `times`: times of attempts that stay
+    for contact limits. `complete`: there are no other executions."""
 
     executions: int
     files: int
@@ -73,7 +73,7 @@ class ErasedContact:
 def erase_contact(services: Services, number: str, *, account_id: str, now: datetime) -> ErasedContact:
     """Erase every call of the account to that number (E.164), at most `MOST_ERASED` at once. Idempotent.
 
-    Calls that wait are stopped before. Raises `Conflict` while a call is being dialled or live; then nothing is erased.
+    Waiting calls are stopped first. Raises `Conflict` while a call is being dialled or live; then nothing is erased.
     """
     found = _calls_to(services, number, account_id)
     for one in found:

@@ -1,4 +1,4 @@
-"""What would happen to a call or a number, as everything is now. Reads only: nothing is stored, nothing is dialled."""
+"""Predicts what would happen to a call or a number in the current state. Nothing is stored or dialled."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,12 +26,12 @@ from redial.usecases.key_lines import WAITS_FOR_KEY, waits_for_key
 from redial.usecases.policies import named_policy, policy_for, policy_of
 
 _NO_ID = "00000000-0000-4000-8000-000000000000"
-"""The id of a call that is not made."""
+"""The id of a call that is planned only."""
 
 
 @dataclass(frozen=True)
 class Foreseen:
-    """A plan, the IANA zones that the number may be in, and what a person should know of it, in sentences."""
+    """A plan, the IANA zones that the number may be in, and warnings about it in sentences."""
 
     plan: Plan
     zones: tuple[str, ...]
@@ -39,8 +39,7 @@ class Foreseen:
 
 
 def plan_call(services: Services, call: NewCall, *, account_id: str, now: datetime) -> Foreseen:
-    """What becomes of the call if it is made now, and every attempt fails. Raises as `create_call`: `NotFound` for the
-    agent, `InvalidInput`."""
+    """Plan the call as if it were created now and every attempt failed. Raises `NotFound` (agent), `InvalidInput`."""
     named = None if call.policy is None else named_policy(services, call.policy, "policy", account_id=account_id)
     agent = check_call(services, call, named, account_id, now)
     execution = new_execution(call, _NO_ID, account_id, policy_for(services, named, agent), now)
@@ -50,8 +49,8 @@ def plan_call(services: Services, call: NewCall, *, account_id: str, now: dateti
 
 @dataclass(frozen=True)
 class Explained:
-    """A call, as it is shown, and the zones of its number. `waits`: what it waits for; `decisions`: what the gates
-    would decide now; `foreseen`: what becomes of it if every further attempt fails. All None unless it waits."""
+    """A call as the API shows it, with the zones of its number. `waits`: what it waits for; `decisions`: those that the
+    gates would make now; `foreseen`: its plan if every further attempt fails. All three are None unless it waits."""
 
     execution: Execution
     zones: tuple[str, ...]
@@ -61,14 +60,14 @@ class Explained:
 
 
 def explain(services: Services, execution: Execution, now: datetime) -> Explained:
-    """What is known of a call, and what will become of it."""
+    """Explain the state of a call, and plan its further attempts."""
     agent = services.agents.get(execution.account_id, execution.agent_id)
     batch = None if execution.batch_id is None else services.batches.get(execution.batch_id)
     execution = execution if batch is None else batch.shown(execution)
     if execution.erased:
         return Explained(execution, (), None, None, None)
     if batch is not None and batch.waits_for_start:
-        batch = batch.run(now)  # what is foreseen is that it starts
+        batch = batch.run(now)  # the plan assumes that it starts
     facts = _facts(services, execution, agent, batch, now)
     if not execution.state.is_waiting:
         return Explained(execution, facts.zones, None, None, None)
@@ -78,8 +77,8 @@ def explain(services: Services, execution: Execution, now: datetime) -> Explaine
 
 
 def _closed_now(services: Services, execution: Execution, decisions: Sequence[Decision]) -> Decision | None:
-    """The decision that a queued call waits by. A call that was made to be dialled at once, and found no free line, is
-    in the queue; that is all that is stored of it."""
+    """The decision for which a waiting call waits, if any. An immediate call that found no free line has no recorded
+    decision: only its queue entry shows that it waits."""
     if decisions[-1].verdict is Verdict.DEFER:
         return decisions[-1]
     if execution.state.status is not Status.QUEUED or execution.is_not_started:
@@ -90,7 +89,7 @@ def _closed_now(services: Services, execution: Execution, decisions: Sequence[De
 
 
 def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:
-    """What dial would know now."""
+    """The facts that dial would read now."""
     if batch is not None:
         execution = replace(execution, expires_at=batch.contacts_expire_at)
     completed = None if agent is None else complete(services, agent)
@@ -135,9 +134,9 @@ def _of_carrier(services: Services, facts: Facts) -> list[str]:
 
 @dataclass(frozen=True)
 class KnownNumber:
-    """What an account knows about a number. `countries`: ISO 3166 codes; `facts`: with its zones, rules, limits, and
-    what was done with it. `decisions`: of the gates that would be asked now, in order. `foreseen`: what would become of
-    a call that is never retried; None: no agent was named."""
+    """Everything that an account has about a number. `countries`: ISO 3166 codes. `facts`: with its zones, rules,
+    limits and call history. `decisions`: those that the gates would make now, in order. `foreseen`: the plan of a call
+    without retries; None: no agent was named."""
 
     countries: Sequence[str]
     facts: Facts
@@ -148,8 +147,8 @@ class KnownNumber:
 def known_number(
     services: Services, number: str, agent_id: str | None, *, account_id: str, now: datetime
 ) -> KnownNumber:
-    """What is known about a number (E.164). `agent_id`: all gates are asked, for a call of that agent; None: those that
-    depend on the number alone. Raises `NotFound` for the agent."""
+    """Look up a number (E.164). With `agent_id`, all gates decide on a call of that agent; without, only those that
+    depend on the number alone. Raises `NotFound` (agent)."""
     agent = None
     if agent_id is not None:
         agent = services.agents.get(account_id, agent_id)

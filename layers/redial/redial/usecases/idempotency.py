@@ -1,4 +1,4 @@
-"""One call, or batch, per Idempotency-Key."""
+"""Idempotency keys: one call or batch per key."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,11 +17,11 @@ def id_for(
     *,
     kind: str,
 ) -> str:
-    """The id under which the request is to be carried out: `request`'s own, or that of the first with the same key.
+    """The id for the call or batch to create: that of `request`, or of the first request with the same key.
 
-    `check` raises for an impossible request, before a key is stored for it. The key is stored with the id of what is to
-    be made before that is made: a request that dies between the two is finished, under that id, by its repetition; of
-    two at once, one makes it and both answer it. `kind` is `call` or `batch`. Raises `Conflict` where the key came with
+    `check` raises for an impossible request, before a key is stored for it. The key is stored with the id before the
+    call or batch is created. If a request dies between the two, its repetition continues with that id. Of two requests
+    at once, one creates it and both return it. `kind` is `call` or `batch`. Raises `Conflict` if the key came with
     another body.
     """
     if idempotency_key is None:

@@ -1,4 +1,4 @@
-"""List an agent's calls; count those of the past, so that a listing of any size has its total at once."""
+"""Lists an agent's calls, and counts older ones, so that a listing of any size has its total at once."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,15 +9,15 @@ from redial.ports import Listing, Position, Row, Services, Wanted
 from redial.usecases.agents import read_agent
 
 COUNTED_AFTER = timedelta(minutes=5)
-"""A call is counted when it is this old: none is created that late, and the index shows it by then."""
+"""The age at which a call is counted: no call is created so late, and the index shows it by then."""
 EARLY = timedelta(hours=1)
-"""A call that is to be kept for this much longer has not expired by any clock."""
+"""A call with at least this much left of its retention period has not expired by any clock."""
 COUNTING_LEASE = timedelta(minutes=15)
-"""How long one worker counts an agent's calls for itself: as long as its invocation may run."""
+"""How long one worker has the lease to count an agent's calls: as long as its invocation may run."""
 DATA_READ_AT_ONCE = 50
-"""Executions whose user data is read together: at most 3.2 MB."""
+"""Number of executions whose user data is read together: at most 3.2 MB."""
 SECONDS_TO_SPARE = 60.0
-"""With less time left the counting stops; the next listing has it continued."""
+"""With less time left, counting stops; the next listing has it continued."""
 
 
 def list_calls(
@@ -30,8 +30,8 @@ def list_calls(
     skip: int,
     most: int,
 ) -> Listing:
-    """The agent's calls, newest first. Its calls are counted in the background when that is due. Raises `NotFound`,
-    and `InvalidInput` as `Listings.of_agent`."""
+    """The agent's calls, newest first. Has them counted in the background when that is due. Raises `NotFound`, and
+    `InvalidInput` like `Listings.of_agent`."""
     agent = read_agent(services, agent_id, account_id=account_id, deleted=True)
     batches = services.batches.of_agent(agent.agent_id)
     kept_from = None if services.keep is None else services.now() - services.keep + EARLY
@@ -60,7 +60,7 @@ def _complete(services: Services, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def count_calls(services: Services, agent_id: str, seconds_left: Callable[[], float], now: datetime) -> bool:
-    """Count the agent's calls; False: another worker does, or time was up."""
+    """Count the agent's calls. False: another worker is counting, or time was up."""
     until = now + COUNTING_LEASE
     if not services.listings.begin_count(agent_id, now, until):
         return False

@@ -1,12 +1,12 @@
-"""The services as an API key sees them that is restricted to agents: other agents, and what belongs to them, are not
-there. So each use case answers for them as it does for what does not exist.
+"""A view of the services for an API key that is restricted to agents. Other agents, and what belongs to them, do not
+exist in it, so every use case answers accordingly.
 
-    agents, executions, batches, undelivered      only the key's agents, and what is theirs
-    circuits                                      those of their endpoints; those of carriers, which cannot be changed
-    number rules                                  only those that name one of them can be added or removed
-    all others                                    as they are
+    agents, executions, batches, undelivered      only the key's agents, and what belongs to them
+    circuits                                      those of their endpoints; those of carrier accounts, read-only
+    number rules                                  only rules that name one of these agents can be added or removed
+    all others                                    unchanged
 
-What belongs to a whole account (policies, contacts, consents) has no narrower view: `api/scopes.py` refuses its routes.
+For what belongs to a whole account (policies, contacts, consents) there is no view: `api/scopes.py` refuses its routes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,16 +25,16 @@ from redial.domain.outcome import Scope
 from redial.ports import Agents, Batches, Circuits, Executions, NumberRules, Services, Undelivered
 
 AT_ONCE = 100
-"""Calls with undelivered events that are read in one request, to know whose they are."""
+"""Calls with undelivered events that are read in one request to find their agents."""
 
 
 def narrowed(services: Services, agents: Sequence[str]) -> Services:
-    """`services` with a view of these agents only."""
+    """A view of `services` for these agents only."""
     return cast(Services, _Services(services, tuple(agents)))
 
 
 class _View:
-    """The service `inner` with some methods of its own."""
+    """Delegates to `inner`, except for the methods that a subclass defines."""
 
     def __init__(self, inner: object, agents: Sequence[str]) -> None:
         self._inner = inner
@@ -115,7 +115,7 @@ class _Batches(_View):
 
 
 class _Circuits(_View):
-    """A caller id's and a country's may be other agents'."""
+    """Shows no circuits of caller ids and countries: they may concern other agents."""
 
     _inner: Circuits
 
@@ -142,7 +142,7 @@ class _Undelivered:
 
 
 class _NumberRules(_View):
-    """Rules are read whole, since those of the account hold for its agents too."""
+    """Shows all rules, since those of the account apply to its agents too."""
 
     _inner: NumberRules
 

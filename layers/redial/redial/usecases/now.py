@@ -1,7 +1,7 @@
-"""An account at this moment: lines in use, calls that become due, carriers, and what needs attention.
+"""The current state of an account: lines in use, calls that become due, carriers, and what needs attention.
 
-The number of requests has a limit, however many agents, batches and calls there are: `MOST_AGENTS`, `MOST_BATCHES`,
-`MOST_CALLS`. What lies beyond is left out, and the answer says so.
+The number of requests is limited by `MOST_AGENTS`, `MOST_BATCHES` and `MOST_CALLS`. What exceeds them is left out, and
+the answer says so.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ STEPS = 12
 """How far ahead due calls are counted: an hour, in steps of five minutes."""
 MOST_AGENTS = 100
 MOST_BATCHES = 20
-"""Running batches whose delayed contacts are counted."""
+"""Maximum running batches whose delayed contacts are counted."""
 MOST_CALLS = 512
-"""Calls read to count those that wait for a time; and contacts counted of each delayed set."""
+"""Maximum calls read to count those that wait for a time, and maximum contacts counted in each delayed set."""
 MOST_UNDELIVERED = 1000
 
 
 @dataclass(frozen=True)
 class LinesOfAgent:
-    """An agent, and how many of its lines are held."""
+    """An agent, and the number of its lines in use."""
 
     agent: Agent
     current: int
@@ -39,10 +39,10 @@ class LinesOfAgent:
 
 @dataclass(frozen=True)
 class Now:
-    """`agents`: the oldest first; `agents_complete`: all of them. `due`: calls that wait for a time, by step from `at`
-    on; `due_complete`: none was left out. `carriers`: the circuits of the carriers that the agents use. `attention`,
-    `undelivered`: how many attention items there are, and calls and batches with undelivered events
-    (`MOST_UNDELIVERED` at most)."""
+    """The state of an account. `agents`: oldest first; `agents_complete`: none was left out. `due`: the number of calls
+    that wait for a time in each step from `at` on; `due_complete`: none was left out. `carriers`: the circuits of the
+    carriers that the agents use. `attention`: the number of attention items. `undelivered`: the number of calls and
+    batches with undelivered events (at most `MOST_UNDELIVERED`)."""
 
     at: datetime
     agents: Sequence[LinesOfAgent]
@@ -55,7 +55,7 @@ class Now:
 
 
 def read_now(services: Services, account_id: str, due_shards: int) -> Now:
-    """The account now. `due_shards`: shards of the due index. Raises `NotFound`.
+    """Read the current state of the account. `due_shards`: number of shards of the due index. Raises `NotFound`.
 
     Requests: some 25, and one for each agent (its queue), each running batch with delayed contacts, each 100 shards of
     lines, each 100 due calls and each 1 MB of agents' configurations; 170 for the largest account with agents of up to
@@ -98,7 +98,7 @@ def _lines(services: Services, agents: Sequence[Agent]) -> list[LinesOfAgent]:
 def _due(
     services: Services, account_id: str, agents: Sequence[Agent], now: datetime, due_shards: int
 ) -> tuple[list[int], bool]:
-    """How many calls wait for a time in each step, and whether none was left out."""
+    """The number of calls that wait for a time in each step, and whether none was left out."""
     until = now + STEPS * STEP
     timed, timers_complete = _timed(services, account_id, until, due_shards)
     delayed, delayed_complete = _delayed(services, agents, now, until)
@@ -112,7 +112,7 @@ def _due(
 def _timed(services: Services, account_id: str, until: datetime, due_shards: int) -> tuple[list[datetime], bool]:
     """When the timers of calls fire: retries, scheduled calls, and calls that wait for calling hours.
 
-    The due index has them at about `TIMER_GRACE` after that time; an event to be sent makes it earlier, never later.
+    Their time in the due index is about `TIMER_GRACE` later. An event to send makes it earlier, never later.
     """
     most = MOST_CALLS // due_shards
     last = until + TIMER_GRACE + DUE_SLACK

@@ -1,13 +1,13 @@
-"""Suppressions and consents: add and remove them, and end at once the calls that they forbid.
+"""Adds and removes suppressions and consents, and ends at once the calls that they forbid.
 
     write the rules ─► list the agents ─► mark them ─► read the holders of their lines ─► end those calls ─► answer
     acquire a line  ─► read the agent  ─► read the rules ─► claim over the version that was read             (dial)
 
-After the answer no attempt that a suppression covers is claimed. A dial claims with a line. If it acquired that line
-before the holders were read, its call is among them: it is ended here, and the claim fails on its version, or it was
-claimed before the answer. If it acquired the line later, it reads the agent and the rules later still: the agent is
-marked, and the rule is there. A call that is made meanwhile needs a line as well. So the index by number, which may
-lag, is not needed for that: it finds the calls that wait without a line, so that they end now and not at their turn.
+After the answer, no attempt that a suppression covers is claimed. A dial needs a line to claim. If it acquired the line
+before the holders were read, its call is among them. Then it was claimed before the answer, or the call is ended here
+and the claim fails on its version. If it acquired the line later, it reads the agent and the rules even later, and sees
+the mark and the rule. A call created meanwhile also needs a line. This does not depend on the index by number, which
+may lag. The index serves to end calls that wait without a line now rather than at their turn.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,14 +30,14 @@ from redial.usecases.update import mark_agent
 MOST_ADDED = 1000
 """Maximum rules that one request adds."""
 SEARCH_SECONDS = 15.0
-"""How long one request goes on looking for calls that wait without a line, and canceling those that ring."""
+"""How long one request searches for calls that wait without a line, and cancels ringing ones."""
 LAST_DIALS = timedelta(minutes=5)
-"""An agent deleted longer ago has no dial that read it before: longer than dial can run."""
+"""A dial that read an agent before its deletion has ended this long after it: longer than dial can run."""
 
 
 @dataclass(frozen=True)
 class NewRule:
-    """A rule to be added, with its number (E.164). The other fields: see `NumberRule`."""
+    """A rule to add, with its number (E.164). For the other fields see `NumberRule`."""
 
     kind: RuleKind
     number: str
@@ -52,8 +52,8 @@ class NewRule:
 
 @dataclass
 class Changed:
-    """The rules as stored or removed, and the executions that this ended. `complete` False: time was up; waiting calls
-    that are left end when their turn comes, and ringing ones may still be answered."""
+    """The rules that were stored or removed, and the ids of the executions that this ended. `complete` False: time was
+    up; the remaining waiting calls end at their turn, and ringing ones may still be answered."""
 
     rules: list[NumberRule]
     ended: list[str] = field(default_factory=list)
@@ -61,7 +61,8 @@ class Changed:
 
 
 def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, now: datetime) -> Changed:
-    """Add the rules; one of the same number, kind and scope is replaced. Raises `NotFound` for an unknown agent."""
+    """Add the rules. A rule with the same number, kind and scope is replaced. Raises `NotFound` for an unknown
+    agent."""
     for agent_id in dict.fromkeys(one.agent_id for one in new if one.agent_id is not None):
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
@@ -76,8 +77,8 @@ def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, no
 
 
 def suppress_called(services: Services, execution_id: str, opt_out: OptOut, now: datetime) -> Changed | None:
-    """Suppress the number of a call, as asked for by a webhook's answer or the carrier. Idempotent. None: the call was
-    erased, or the agent that it covers was deleted."""
+    """Suppress the number of a call, as a webhook's answer or the carrier requested. Idempotent. None: the call was
+    erased, or the agent that the suppression covers was deleted."""
     execution = services.executions.get(execution_id)
     if execution is None:
         return None
@@ -116,7 +117,8 @@ def _rule(new: NewRule, digest: str, now: datetime) -> NumberRule:
 def remove_rule(
     services: Services, kind: RuleKind, number: str, scope: str, *, account_id: str, now: datetime
 ) -> Changed:
-    """Remove the rule of that number with that scope, if there is one. Without a consent that they need, calls end."""
+    """Remove the number's rule of that kind and scope, if there is one. Calls that lack a required consent after that
+    are ended."""
     found = services.number_rules.of_number(account_id, number)
     removed = [one for one in found if (one.kind, one.scope) == (kind, scope)]
     for one in removed:
@@ -128,8 +130,8 @@ def remove_rule(
 
 
 def forget_person(services: Services, number: str, *, account_id: str) -> tuple[int, int]:
-    """Remove the consents of a number that is erased, a scrub's verdicts on it, and all but the hash, the scope, the
-    source and the times of its suppressions. How many consents were removed, and how many suppressions stay."""
+    """Remove the consents of an erased number, the scrub's verdicts on it, and the last four digits and reasons of its
+    suppressions. Returns how many consents were removed, and how many suppressions stay."""
     found = services.number_rules.of_number(account_id, number)
     consents = [one for one in found if one.kind is RuleKind.CONSENT]
     for one in found:
@@ -141,15 +143,15 @@ def forget_person(services: Services, number: str, *, account_id: str) -> tuple[
 
 
 def mark_if_used(services: Services, agent: Agent) -> Agent:
-    """A new agent, marked where its account has got rules meanwhile. Agents are marked after the account's key is made;
-    so an agent is either among those, or the key is there when this reads it after the agent was stored."""
+    """Mark a new agent if its account has rules by now. Agents are marked after the account's key is created. So a new
+    agent is either among them, or this, which runs after the agent was stored, finds the key."""
     if not services.number_rules.any_kept(agent.account_id):
         return agent
     return mark_agent(services, agent, has_number_rules=True)
 
 
 def _marked_agents(services: Services, account_id: str, now: datetime) -> list[Agent]:
-    """The account's agents, which have dial read the rules from now on; and those that were just deleted."""
+    """Mark the account's agents, so that dial reads the rules from now on. Returns them, and recently deleted ones."""
     agents = services.agents.all(account_id, deleted_since=now - LAST_DIALS)
     return [one if one.deleted_at is not None else mark_agent(services, one, has_number_rules=True) for one in agents]
 
@@ -158,7 +160,7 @@ def _end_forbidden(
     services: Services, listed: list[Agent], numbers: set[str], changed: Changed, now: datetime
 ) -> Changed:
     """End the calls of these agents to `numbers` that may not be dialled any more: first those that hold a line, then
-    those that wait without one, then those that ring."""
+    those that wait without one, then ringing ones."""
     if not listed:
         return changed
     account_id, agents = listed[0].account_id, {one.agent_id: one for one in listed}
@@ -178,7 +180,8 @@ def _end_forbidden(
 
 @dataclass
 class _Ending:
-    """Calls that end by a rule about their number. `ringing`: those that the carrier has, with the decisions."""
+    """Ends calls that a rule about their number forbids. `ringing`: unanswered calls at the carrier, with the
+    decisions."""
 
     services: Services
     agents: dict[str, Agent]
@@ -209,8 +212,8 @@ class _Ending:
                 self.ringing[found.id] = found, decision
 
     def cancel(self, until: datetime) -> None:
-        """Cancel the ringing calls at their carriers, until then. Where a carrier does not confirm at once, the sweeper
-        asks again."""
+        """Cancel the ringing calls at their carriers, until `until`. If a carrier does not confirm at once, the sweeper
+        asks it again."""
         for execution, decision in self.ringing.values():
             if self.services.now() >= until:
                 self.changed.complete = False
@@ -224,7 +227,7 @@ class _Ending:
                 self.changed.ended.append(execution.id)
 
     def _decision(self, execution: Execution) -> Decision | None:
-        """The decision of the gate that ends it; None: both allow."""
+        """The decision of the gate that ends the call; None: the gates allow it."""
         agent = self.agents.get(execution.agent_id)
         if agent is None:
             return None  # deleted, so no call of it is dialled

@@ -1,7 +1,7 @@
-"""Make and read policies, and find the one that applies: a call's, its batch's, its agent's, else its account's.
+"""Creates and reads policies, and finds the one that applies: a call's, its batch's, its agent's, else its account's.
 
-That is decided when the call or the batch is made. An agent has the label of its account's default policy beside its
-own, so that making a call need not read the account, and dialling reads a policy only where one applies.
+The policy is fixed when the call or the batch is created. An agent has the label of its account's default policy
+besides its own, so that creating a call need not read the account, and dial reads a policy only if one applies.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ MOST_POLICIES = 100
 def put_policy(
     services: Services, new: Policy, *, account_id: str, is_met: Callable[[int], bool]
 ) -> tuple[Policy, bool]:
-    """The policy's next version with the rules of `new`, or its latest where that has the same rules; and whether it is
-    a new one.
+    """Store the policy's next version with the rules of `new`, unless the latest has the same rules. Returns the
+    version, and whether it is new.
 
-    `is_met`: whether the request applies to a policy whose latest version is that (0: there is none). Raises
+    `is_met`: whether the request's precondition allows the given latest version (0: there is none). Raises
     `PreconditionFailed`, `InvalidInput` and `Conflict`.
     """
     for _ in range(MOST_TRIES):
@@ -54,7 +54,7 @@ def _is_at(name: str, version: int) -> str:
 
 
 def read_policy(services: Services, name: str, version: int | None, *, account_id: str) -> Policy:
-    """One version of a policy; None: the latest. Raises `NotFound`."""
+    """The policy in that version (None: the latest). Raises `NotFound`."""
     latest = services.policies.latest(account_id, name)
     if latest is None:
         raise NotFound(f"there is no policy {name}; GET /policies lists yours")
@@ -67,7 +67,7 @@ def read_policy(services: Services, name: str, version: int | None, *, account_i
 
 
 def named_policy(services: Services, text: str, field: str, *, account_id: str) -> Policy:
-    """The policy that a request names in `field`, with a version or without: the latest. Raises `InvalidInput`."""
+    """The policy that a request names in `field`; without a version, the latest. Raises `InvalidInput`."""
     try:
         name, version = read_label(text)
         found = services.policies.get(account_id, text) if version is not None else None
@@ -80,8 +80,8 @@ def named_policy(services: Services, text: str, field: str, *, account_id: str) 
 
 @dataclass(frozen=True)
 class Applied:
-    """The policy of a call or a batch that is being made, with its agent. `is_default`: it is the agent's or the
-    account's, rather than named by the request."""
+    """The policy of a call or a batch that is being created, with its agent. `is_default`: it is the agent's or the
+    account's, not named by the request."""
 
     policy: Policy | None
     is_default: bool
@@ -97,17 +97,17 @@ class Applied:
         return in_force(own, policy, agent, is_default=self.is_default)
 
     def expires_after_minutes(self, own: int | None) -> int | None:
-        """The minutes in force after which it expires."""
+        """The minutes in force after which the call expires. `own`: of the request itself."""
         policy, agent = (None if one is None else one.expires_after_minutes for one in (self.policy, self.agent))
         return in_force(own, policy, agent, is_default=self.is_default)
 
     def retry_config(self, own: RetryConfig | None) -> RetryConfig | None:
-        """The retries in force."""
+        """The retry policy in force. `own`: of the request itself."""
         return own or (None if self.policy is None else self.policy.retry_config)
 
 
 def policy_for(services: Services, named: Policy | None, agent: Agent | None) -> Applied:
-    """The policy of a call or a batch that is being made. `named`: the one that the request names."""
+    """The policy of a call or a batch that is being created. `named`: the one that the request names, if any."""
     label = None if agent is None else agent.policy or agent.account_policy
     if named is not None or agent is None or label is None:
         return Applied(named, False, agent)
@@ -115,13 +115,13 @@ def policy_for(services: Services, named: Policy | None, agent: Agent | None) ->
 
 
 def policy_of(services: Services, execution: Execution, batch: Batch | None) -> Policy | None:
-    """The policy that was decided on when the call, or its batch, was made."""
+    """The policy that was fixed when the call or its batch was created."""
     label = execution.policy if batch is None else batch.policy
     return None if label is None else _stored(services, execution.account_id, label)
 
 
 def policy_of_batch(services: Services, batch: Batch) -> Policy | None:
-    """The same for all contacts of a batch."""
+    """The policy that was fixed when the batch was created."""
     return None if batch.policy is None else _stored(services, batch.account_id, batch.policy)
 
 
@@ -132,8 +132,8 @@ def _stored(services: Services, account_id: str, label: str) -> Policy:
 
 
 def apply_account_policy(services: Services, account_id: str) -> None:
-    """Have all agents of the account know its default policy. Of two changes at once the last one holds: each goes on
-    until the account has what it wrote. Raises `Conflict`."""
+    """Store the account's default policy with all its agents. Repeats this if the default changes meanwhile, so that
+    the last of two concurrent changes wins. Raises `Conflict`."""
     for _ in range(MOST_TRIES):
         label = _default_of(services, account_id)
         for agent in services.agents.all(account_id):

@@ -1,8 +1,8 @@
-"""What starting a batch would mean: whom it would call, whom not, how often, and when it will be finished.
+"""Predicts the effect of starting a batch: which contacts it would call, how often, and when it will finish.
 
-Nothing is dialled and nothing is stored. The batch's contact index says where its contacts are; the suppressions and
-consents of the account are read all at once, not number by number. So the number of requests does not depend on the
-number of contacts.
+Nothing is dialled or stored. The batch's contact index has the places of its contacts, and all suppressions and
+consents of the account are read together, not by number. So the number of requests does not depend on the number of
+contacts.
 """
 
 from collections import Counter
@@ -29,9 +29,9 @@ from redial.usecases.policies import policy_of
 from redial.usecases.shared_contacts import AT_ONCE, running_batches, shared_contacts
 
 SHORTEST_CALL = timedelta(seconds=5)
-"""How long a call holds its line on average, at the least: not answered, busy or refused."""
+"""The shortest average time for which a call holds its line: unanswered, busy or refused."""
 DELAY = timedelta(minutes=2)
-"""By how much a wait for a time may be late: schedules fire to the minute, and the sweeper runs each minute."""
+"""How late a wait for a time may end: timers fire to the minute, and the sweeper runs every minute."""
 LATER = datetime.max.replace(tzinfo=UTC)
 _HEX = "0123456789abcdef"
 _NOT_STARTED = (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED)
@@ -40,14 +40,14 @@ _ANY_NUMBER = "+10000000000"
 
 @dataclass(frozen=True)
 class Reading:
-    """The batch's file is still being read: `rows` of it so far."""
+    """The batch's file is still being read. `rows`: the number read so far."""
 
     rows: int
 
 
 @dataclass(frozen=True)
 class Finish:
-    """When the batch will be finished. `earliest` and `latest` None: not within `LONGEST`, or there is nothing to
+    """When the batch will finish. `earliest` and `latest` are None if not within `LONGEST`, or if there is nothing to
     call."""
 
     starts_at: datetime
@@ -58,11 +58,11 @@ class Finish:
 
 @dataclass(frozen=True)
 class Preflight:
-    """`contacts`: accepted rows. `rejected`: the others, by reason. `places`: contacts by place. Of the contacts are
-    `suppressed`, else `without_consent`, else `never_placeable`; the others are `callable`. `shared`: contacts that
-    running batches have too, by batch. `attempts`: the most calls that one contact gets. `lines`: the agent's;
-    `lines_needed`: to start `per_second` calls a second (both None: nothing limits that but the lines).
-    """
+    """The result. `contacts`: number of accepted rows. `rejected`: number of other rows by reason. `places`: contacts
+    by place. Each contact counts once, as `suppressed`, else `without_consent`, else `never_placeable`, else
+    `callable`. `shared`: number of contacts that running batches also have, by batch. `attempts`: the maximum of calls
+    to one contact. `lines`: those available to the batch. `lines_needed`: to start `per_second` calls a second (both
+    None: only the lines limit that)."""
 
     batch: Batch
     contacts: int
@@ -95,8 +95,9 @@ def preflight(
     account_id: str,
     now: datetime,
 ) -> Preflight | Reading:
-    """As if the batch started at `scheduled_at`; None: when it is scheduled to, else now. `bypass_call_guardrails`
-    None: as the batch has it. `call_time`: how long an answered call is expected to take on average.
+    """Predict the batch as if it started at `scheduled_at` (None: when it is scheduled, else now).
+    `bypass_call_guardrails` None: the batch's own setting. `call_time`: the expected average duration of an answered
+    call.
 
     Raises `NotFound`, `InvalidInput`, and `Conflict` for a batch that has started or is over.
     """
@@ -195,7 +196,7 @@ class _Check:
         )
 
     def _facts(self) -> Facts:
-        """What gates decide on, of any of its contacts, as if it had started."""
+        """The facts that apply to any contact, as if the batch had started."""
         services, agent = self.services, self.agent
         batch = replace(self.batch, start_at=self.start)
         execution = contact(batch, 1, _ANY_NUMBER, {})
@@ -204,7 +205,7 @@ class _Check:
         return Facts(self.start, execution, agent, batch, policy=policy, account_limits=limits)
 
     def _zones(self, place: Place) -> tuple[str, ...]:
-        """As `Facts.zones` of a contact there."""
+        """The time zones of a contact in that place, like `Facts.zones`."""
         if place.named or self.agent.time_zone is None:
             return place.zones
         return (self.agent.time_zone,)
@@ -212,7 +213,7 @@ class _Check:
     def _by_rules(
         self, facts: Facts, index: ContactIndex, places: Counter[Place]
     ) -> tuple[Counter[Place], Counter[Place]]:
-        """By place, the contacts that are suppressed, and the others that need a consent and have none."""
+        """The number of contacts by place that are suppressed, and of the others that lack a required consent."""
         services, batch, required = self.services, self.batch, set(facts.consent_required[1])
         found: dict[RuleKind, set[int]] = {kind: set() for kind in RuleKind}
         if services.number_rules.any_kept(batch.account_id):
@@ -271,13 +272,13 @@ class _Check:
 
 
 def _rest(facts: Facts, retry: int) -> timedelta:
-    """The longest time that the contact's own attempts have a retry wait by its contact limits."""
+    """The longest time for which the contact's own attempts can make a retry wait by its contact limits."""
     limits = [one for _, one in facts.limits if one.at_cap is AtCap.DEFER]
     spans = [span for one in limits for count, span in one.caps if retry % count == 0]
     return max(spans, default=timedelta(0))
 
 
 def _shared_rate(of_batch: float | None, pace: float | None, others: int) -> float | None:
-    """The least rate at which the batch's calls start while other batches run."""
+    """The lowest rate at which the batch's calls start while other batches run."""
     rates = [one for one in (of_batch, None if pace is None else pace / (1 + others)) if one is not None]
     return min(rates, default=None)

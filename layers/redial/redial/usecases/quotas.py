@@ -1,7 +1,7 @@
-"""Quotas of API keys: how many calls a key may have accepted in a day.
+"""Quotas of API keys: the maximum number of calls accepted for a key in a day.
 
-Calls are counted before they are stored, and given back where the request turns out to make none. So a key never has
-more accepted than its quota; a request that dies between the two has taken what it did not use.
+Calls are counted before they are stored, and subtracted again if the request creates none. So a key's accepted calls
+never exceed its quota. If a request dies in between, its calls stay counted.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from redial.ports import Services
 
 @dataclass(frozen=True)
 class CallQuota:
-    """What a key may have accepted in a day (UTC)."""
+    """The maximum number of calls accepted for a key in a day (UTC)."""
 
     key_id: str
     calls_a_day: int
@@ -23,16 +23,16 @@ class CallQuota:
 
 @dataclass
 class Taken:
-    """Calls that were counted; `unused`: the request made none of them."""
+    """Calls that were counted. `unused`: the request created none of them."""
 
     unused: bool = False
 
 
 @contextmanager
 def taken(services: Services, quota: CallQuota | None, calls: int, now: datetime) -> Iterator[Taken]:
-    """Count `calls` against the quota (None: the key has none) while they are made. They are given back where that
-    raises an error of the request, or sets `Taken.unused`. Raises `QuotaUsedUp`, and `Forbidden` for more calls than
-    any day has."""
+    """Count `calls` against the quota (None: the key has none) while the context creates them. They are subtracted
+    again if the context raises a `RedialError` or sets `Taken.unused`. Raises `QuotaUsedUp`, and `Forbidden` for more
+    calls than the quota of a day."""
     result = Taken()
     if quota is None or not calls:
         yield result

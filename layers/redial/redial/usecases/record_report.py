@@ -1,4 +1,4 @@
-"""A carrier's report on a call, from a callback or an answer to the sweeper's question, becomes the next status."""
+"""Records a carrier's report on a call, from a callback or an answer to the sweeper, as the next status."""
 
 from datetime import datetime
 
@@ -16,8 +16,8 @@ CARRIER = "carrier"
 
 
 def suppress_if_opted_out(services: Services, execution_id: str, outcome: Outcome | None) -> None:
-    """Have the number suppressed where the carrier says that the called party wants no more calls. Before the outcome
-    is recorded: the carrier, or the sweeper, says it again if this fails."""
+    """Have the number suppressed if, according to the carrier, the called party wants no more calls. Call this before
+    the outcome is recorded: if it fails, the carrier or the sweeper repeats the report."""
     if outcome is not None and outcome.opted_out:
         services.invoker.suppress(execution_id, OptOut(CARRIER, outcome.reason))
 
@@ -25,19 +25,19 @@ def suppress_if_opted_out(services: Services, execution_id: str, outcome: Outcom
 def record_report(
     services: Services, execution_id: str, attempt: int, report: CallReport, now: datetime, lease_id: str
 ) -> Updated | None:
-    """Apply `report` to that attempt; late, repeated and foreign reports change nothing.
+    """Apply `report` to that attempt. Late, repeated and foreign reports change nothing.
 
-    An attempt that was given up as lost is reopened while its retry is not claimed; what the retry waited with is then
-    removed. Its line went to another call: it takes one again if one is free, else the agent, or its key, has one live
-    call more than lines until it ends.
+    A lost attempt is reopened while its retry is not claimed; the retry's timer and entries are then removed. The
+    attempt's line went to another call. It acquires one again if one is free; otherwise its agent or key has one more
+    live call than lines until it ends.
 
-    `lease_id`: a fresh name for the delivery lease. None: there is no such execution.
+    `lease_id`: a new id for the delivery lease. Returns None if there is no such execution.
     """
 
     suppress_if_opted_out(services, execution_id, report.outcome)
 
     def transition(execution: Execution) -> Execution:
-        if attempt < execution.state.attempt.number:  # where its retry ended with the batch, it is not reopened
+        if attempt < execution.state.attempt.number:  # if its retry ended with the batch, it is not reopened
             batch = batch_that_ended(services, execution)
             execution = execution if batch is None else batch.end_contact(execution)
         return unless_stopped(services, execution, execution.reported(attempt, report, now))

@@ -1,4 +1,4 @@
-"""Undelivered events, given up or in back-off: list them, and send them now."""
+"""Lists undelivered events, given up or in back-off, and sends them now."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ from redial.usecases.batches import update_own_batch
 from redial.usecases.update import Subject, update
 
 MOST_SENT_NOW = 100
-"""Most calls of an agent whose waiting events a new webhook URL sends at once; the others keep their times."""
+"""Maximum calls of an agent whose waiting events are sent at once to a new webhook URL; the others keep their times."""
 MOST_LOOKED_AT = 1000
-"""Most of the account's undelivered calls that are looked at for that."""
+"""Maximum calls of the account with undelivered events that are read for that."""
 
 
 @dataclass(frozen=True)
 class UndeliveredEvents:
-    """Events of an execution or a batch that were given up, and the one that is `waiting` for its next try (None:
-    none is). `tried`: what is known of the last try of each."""
+    """The undelivered events of an execution or a batch: sequences of those that were given up or wait. `waiting`: the
+    one that waits for its next try, if any. `tried`: the last try of each, as far as it is known."""
 
     subject: Execution | Batch
     sequences: tuple[int, ...]
@@ -32,13 +32,13 @@ class UndeliveredEvents:
 
 
 def list_undelivered(services: Services, account_id: str, most: int) -> list[UndeliveredEvents]:
-    """The account's executions and batches that have undelivered events, at most `most` of them."""
+    """The account's executions and batches with undelivered events, at most `most`."""
     found: list[UndeliveredEvents] = []
     for subject_id in services.undelivered.all(account_id):
         subject: Execution | Batch | None
         subject = services.batches.get(subject_id) if is_batch_id(subject_id) else services.executions.get(subject_id)
         if subject is None or not subject.delivery.is_listed:
-            continue  # replayed, delivered or deleted since: the index lags by a moment
+            continue  # replayed, delivered or deleted since: the index may lag
         waiting = subject.pending()[0] if subject.delivery.next_try_at is not None else None
         sequences = {*subject.delivery.undelivered, *([] if waiting is None else [waiting])}
         tried = tuple(entry for entry in subject.delivery.log if entry.sequence in sequences)
@@ -49,7 +49,7 @@ def list_undelivered(services: Services, account_id: str, most: int) -> list[Und
 
 
 def replay_webhooks(services: Services, execution_id: str, *, account_id: str, now: datetime) -> tuple[int, ...]:
-    """Send the execution's undelivered events now, ahead of new ones, and those that wait; their sequences. Raises
+    """Send the execution's undelivered and waiting events now, ahead of new ones. Returns their sequences. Raises
     `NotFound`."""
 
     def transition(execution: Execution) -> Execution:
@@ -64,14 +64,15 @@ def replay_webhooks(services: Services, execution_id: str, *, account_id: str, n
 
 
 def replay_batch_webhooks(services: Services, batch_id: str, *, account_id: str, now: datetime) -> tuple[int, ...]:
-    """The same for a batch's own events. Raises `NotFound`."""
+    """Send the batch's undelivered and waiting events now, ahead of new ones. Returns their sequences. Raises
+    `NotFound`."""
     before, _ = update_own_batch(services, batch_id, _replayed, account_id, now)
     return _sent_by_replay(before)
 
 
 def send_waiting_now(services: Services, agent: Agent, now: datetime) -> None:
-    """The agent's webhook URL was changed: send the events that wait for their next try, of at most `MOST_SENT_NOW`
-    calls. Given-up events stay given up."""
+    """After a change of the agent's webhook URL, send the events that wait for their next try, of at most
+    `MOST_SENT_NOW` calls. Events that were given up are not sent."""
 
     def transition(execution: Execution) -> Execution:
         delivery = execution.delivery

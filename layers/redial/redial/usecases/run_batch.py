@@ -1,13 +1,13 @@
 """The batch worker: ingest, start, audit, stop, results, delete, in resumable steps.
 
-One invocation at a time works on a batch. It can be cut off anywhere: progress is stored as it is made, and repeating a
-step changes nothing, since a contact's id follows from its row and storing one never overwrites it. Before its time is
-up it invokes itself; if that invocation is lost, the sweeper repeats it.
+One invocation at a time works on a batch. It can be cut off anywhere: progress is stored, and repeating a step changes
+nothing, since a contact's id is derived from its row and storing a contact never overwrites it. Before its time is up
+it invokes itself; if that invocation is lost, the sweeper repeats it.
 
-A batch that is over leaves its agent's queue. A running one is audited every ten minutes: contacts that were dispatched
-and whose dial was lost are found there (they are still not started) and queued. The audit also compares derived values
-with their source: the delayed set's next time with its entries, and, when a batch stands still for an hour, its counts
-and its delayed set with its contacts.
+A batch that is over leaves its agent's queue. A running batch is audited every ten minutes. The audit finds contacts
+that were dispatched but whose dial was lost (they are still not started), and queues them. It also compares derived
+values with their source: the delayed set's next time with its entries and, if the batch makes no progress for an hour,
+its counts and its delayed set with its contacts.
 """
 
 import logging
@@ -45,20 +45,20 @@ from redial.usecases.stop import cancel_all, line_holders, stop_with_batch
 from redial.usecases.update import save, update_batch
 
 ROWS_AT_ONCE = 500
-"""Contacts read between two looks at the clock."""
+"""Contacts read between two checks of the time left."""
 STORED_AT_ONCE = 2_000
-"""Contacts stored between two looks at the clock."""
+"""Contacts stored between two checks of the time left."""
 STORED_TOGETHER = 25
-"""Contacts that one request stores."""
+"""Contacts stored in one request."""
 WRITERS = 8
-"""Requests that store contacts at the same time. The processor of the function is busy with fewer of them where each
-takes 10 milliseconds; botocore keeps ten connections open."""
+"""Requests that store contacts at the same time. If each takes 10 milliseconds, fewer already keep the function's
+processor busy; botocore keeps ten connections open."""
 ROWS_PER_CHECKPOINT = 10_000
-"""Rows read between two writes of how far the file has been read."""
+"""Rows read between two writes of the progress."""
 LEFT_BEHIND = timedelta(minutes=5)
-"""A contact dispatched this long ago and not started is queued again."""
+"""How long after its dispatch a contact that has not started is queued."""
 SECONDS_TO_SPARE = 60.0
-"""With less time left the next invocation goes on."""
+"""With less time left, the next invocation continues."""
 
 INDEX_TYPE = "application/octet-stream"
 
@@ -71,7 +71,7 @@ class _Stopped(Exception):
 
 @dataclass
 class BatchReport:
-    """What one invocation did: kinds of work, in their order, and repairs."""
+    """What one invocation did: kinds of work, in order, and repairs by kind."""
 
     work: list[BatchWork] = field(default_factory=list)
     repairs: Counter[BatchRepair] = field(default_factory=Counter)
@@ -79,12 +79,13 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class BatchWorker:
-    """Works on batches. `seconds_left`: how long this invocation may still run."""
+    """Works on batches."""
 
     services: Services
 
     def run(self, batch_id: str, worker: str, seconds_left: Callable[[], float]) -> BatchReport:
-        """Do the batch's work, one kind after the other. `worker` is this invocation's own name."""
+        """Do the batch's work, one kind after the other. `worker`: this invocation's id. `seconds_left`: how long it
+        may still run."""
         done = BatchReport()
         while True:
             now = self.services.now()
@@ -111,7 +112,7 @@ class BatchWorker:
     def _do(
         self, work: BatchWork, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]
     ) -> bool:
-        """Whether it is finished; False: time is up."""
+        """Do one kind of work. False: time was up before the end."""
         match work:
             case BatchWork.INGEST:
                 return self._ingest(batch, seconds_left)
@@ -134,8 +135,8 @@ class BatchWorker:
                 return self._audit(batch, seconds_left, repairs)
 
     def _update(self, batch: Batch, transition: Callable[[Batch], Batch]) -> Batch | None:
-        """Apply a transition to the stored batch; None, and nothing changed, where another invocation works on it or it
-        is gone. `batch`: as this invocation took it."""
+        """Apply a transition to the stored batch. None, with nothing changed, if another invocation works on it or it
+        is gone. `batch`: as leased by this invocation."""
 
         def of_this_worker(current: Batch) -> Batch:
             if current.worker != batch.worker:
@@ -150,7 +151,8 @@ class BatchWorker:
     # ---- reading the file ------------------------------------------------------------------------------------------
 
     def _ingest(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Store a contact for each row; the file is read from its beginning, contacts known to be stored are passed."""
+        """Store a contact for each row. The file is read from its beginning; contacts known to be stored are
+        skipped."""
         key = contacts_key(batch.account_id, batch.id, "contacts")
         total = valid = since_checkpoint = 0
         stored = batch.stored_to
@@ -202,13 +204,13 @@ class BatchWorker:
         return True
 
     def _store(self, contacts: list[Execution]) -> None:
-        """Store all of them, by several requests at once."""
+        """Store the contacts, by several requests at once."""
         starts = range(0, len(contacts), STORED_TOGETHER)
         together = [contacts[start : start + STORED_TOGETHER] for start in starts]
         self.services.each(self.services.executions.create_contacts, together, WRITERS)
 
     def _progressed(self, batch: Batch, total: int, valid: int) -> None:
-        """Raises `_Stopped` if the batch was stopped or deleted."""
+        """Store the progress. Raises `_Stopped` if the batch was stopped or deleted."""
         after = self._update(batch, lambda current: current.progressed(total, valid, valid))
         if after is None or after.is_over or after.deleted_at is not None:
             raise _Stopped
@@ -225,7 +227,7 @@ class BatchWorker:
     # ---- running ---------------------------------------------------------------------------------------------------
 
     def _start(self, batch: Batch) -> bool:
-        """It is due: add it to its agent's queue, and start as many calls as there are free lines."""
+        """Start a batch that is due: add it to its agent's queue, and start as many calls as there are free lines."""
         if self._stopped_with_agent(batch):
             return True
         interval = None
@@ -247,7 +249,7 @@ class BatchWorker:
             return True
         self.services.queue.join(entry)
         fresh = self.services.batches.get(batch.id)
-        if fresh is None or not fresh.may_dial:  # stopped since, maybe before it joined the queue
+        if fresh is None or not fresh.may_dial:  # stopped since, perhaps before it joined the queue
             self.services.queue.leave(batch.agent_id, batch.id)
             return True
         dispatch_batch(self.services, batch, now)
@@ -286,9 +288,11 @@ class BatchWorker:
         return finished
 
     def _compare(self, batch: Batch) -> None:
-        """Find the contacts that other running batches of the account have too, and store that with both batches.
+        """Count the contacts that other running batches of the account also have, and store the numbers with both
+        batches.
 
-        It joined the queue before. Of two batches that start at once, the one that joined later finds the other.
+        The batch has already joined the queue. Of two batches that start at once, the one that joined later finds the
+        other.
         """
         found = shared_contacts(self.services, batch, running_batches(self.services, batch.account_id))
         for other, contacts in found.items():
@@ -297,8 +301,8 @@ class BatchWorker:
         self._update(batch, lambda current: replace(current.sharing(found), compared=True))
 
     def _stopped_with_agent(self, batch: Batch) -> bool:
-        """Stop the batch if its agent was stopped after the batch was asked to start, or deleted; whether it was. The
-        listing by which a stop of the agent finds its batches may not have shown this one."""
+        """Stop the batch if its agent was deleted, or stopped after the batch was asked to start. True if so. A stop of
+        the agent finds its batches by a listing, which may have missed this one."""
         agent = self.services.agents.get(batch.account_id, batch.agent_id)
         gone = agent is None or agent.deleted_at is not None
         if agent is not None and not gone and not is_stopped(agent, batch.start_asked_at):
@@ -315,9 +319,9 @@ class BatchWorker:
     def _find_left_behind(
         self, batch: Batch, taken_row: int, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]
     ) -> bool:
-        """Queue again the contacts that were dispatched and have not started.
+        """Queue the contacts that were dispatched and have not started.
 
-        Rows dispatched since the previous audit are left for the next one: their dial may be on its way.
+        Rows dispatched since the previous audit are left for the next one: their dial may be under way.
         """
         now = self.services.now()
         if batch.checked_at is not None and now < batch.checked_at + LEFT_BEHIND:
@@ -341,7 +345,7 @@ class BatchWorker:
         return finished
 
     def _queue_left_behind(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
-        """Of contacts that were dispatched, queue those that have not started, unless they are in the delayed set."""
+        """Queue those of the dispatched `contacts` that have not started, unless they are in the delayed set."""
         lost = key_lines.absent(self.services, [one for one in contacts if one.is_not_started and one.key_pool])
         not_started = [
             delayed_call(one) for one in contacts if one.is_not_started and (one.key_pool is None or one.id in lost)
@@ -354,12 +358,12 @@ class BatchWorker:
     # ---- its counts ------------------------------------------------------------------------------------------------
 
     def _compare_counts(self, batch: Batch, seconds_left: Callable[[], float], repairs: Counter[BatchRepair]) -> bool:
-        """While nothing is counted for long, count the contacts themselves, correct the counts, and complete the batch
-        if all are final. False: time is up, the next invocation goes on.
+        """If no record was counted for long, count the contacts themselves, correct the counts, and complete the batch
+        if all contacts are final. False: time is up, and the next invocation continues.
 
-        The recount is no snapshot: contacts may change while it reads. It is believed where nothing was counted
-        meanwhile and no contact has changed lately, so that no record can be on its way. A contact that is final stays
-        so, therefore a batch whose contacts are all found final may be completed in any case.
+        The recount is not a snapshot: contacts may change while it reads. It is accepted if no record was counted
+        meanwhile and no contact has changed recently, so that no record can be under way. A final contact stays final,
+        so a batch whose contacts are all found final may be completed in any case.
         """
         counted, now = self.services.batches.counted(batch.id), self.services.now()
         recount = batch.recount
@@ -393,10 +397,10 @@ class BatchWorker:
         return replace(recount, row=rows[-1], found=dict(found), newest=newest)
 
     def _restore_entries(self, batch: Batch, contacts: list[Execution], repairs: Counter[BatchRepair]) -> None:
-        """Contacts that are stored as waiting in the delayed set enter it again where they have no entry.
+        """Restore the missing entries of contacts that are stored as waiting in the delayed set.
 
-        An entry is removed only after its contact was stored as not waiting there. So where the contact is still as it
-        was read, after its entry was looked for, the entry is missing indeed.
+        An entry is removed only after its contact was stored as no longer waiting there. So if the contact is unchanged
+        after its entry was not found, the entry is missing.
         """
         versions = {one.id: one.version for one in contacts}
         for entry in self.services.delayed.absent(batch.id, [delayed_call(one) for one in contacts]):
@@ -407,7 +411,7 @@ class BatchWorker:
                 repairs[BatchRepair.ENTRY_LOST] += 1
 
     def _conclude(self, batch: Batch, recount: Recount, repairs: Counter[BatchRepair]) -> None:
-        """Every contact was read: believe the recount, or have it done again."""
+        """Every contact was read: accept the recount, or schedule another one."""
         counted, now = self.services.batches.counted(batch.id), self.services.now()
         found = dict(recount.found)
         moves = counted.position != recount.position
@@ -428,9 +432,9 @@ class BatchWorker:
     # ---- its end ---------------------------------------------------------------------------------------------------
 
     def _clear(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Store with every contact that waits that it is stopped, and cancel unanswered calls; answered calls finish.
+        """Store every waiting contact as stopped, and cancel unanswered calls; answered calls finish.
 
-        The contacts are shown as stopped from the beginning. Storing it sends their webhooks, so it is done one contact
+        The contacts are already shown as stopped. Storing the stop sends their webhooks, so it is done for one contact
         after the other: a million at once would delay the webhooks of all other calls.
         """
         batch = self._withdraw(batch)
@@ -444,8 +448,8 @@ class BatchWorker:
         return self._leave_queue(batch)
 
     def _withdraw(self, batch: Batch) -> Batch:
-        """The batch, which is over, with none of its waiting contacts holding a line. The request that stopped it has
-        done this as a rule."""
+        """Withdraw the batch, which is over: stop its waiting contacts that hold a line, and mark it. Usually the
+        request that stopped it has already done this."""
         self.services.queue.leave(batch.agent_id, batch.id)
         if batch.withdrawn:
             return batch
@@ -454,14 +458,15 @@ class BatchWorker:
         return self._update(batch, Batch.withdraw) or batch
 
     def _leave_queue(self, batch: Batch) -> bool:
-        """None of its contacts waits any more."""
+        """End the work on a batch that is over: no contact waits any more. It leaves the queue, and its delayed set is
+        cleared."""
         self.services.queue.leave(batch.agent_id, batch.id)
         self.services.delayed.clear(batch.id)
         self._update(batch, lambda current: replace(current, cleared=True))
         return True
 
     def _cancel_unanswered(self, batch: Batch, reason: str, seconds_left: Callable[[], float]) -> None:
-        """Cancel the calls of its contacts that the carrier has queued or is ringing: they hold lines."""
+        """Cancel the batch's calls that the carrier has queued or is ringing. They are found as line holders."""
         now = self.services.now()
         cancel_all(self.services, self._line_holders(batch), reason, now, lambda: seconds_left() >= SECONDS_TO_SPARE)
 
@@ -471,11 +476,11 @@ class BatchWorker:
         return [one for one in held if one.batch_id == batch.id]
 
     def _delete(self, batch: Batch, seconds_left: Callable[[], float]) -> bool:
-        """Remove its contacts with their pending schedules, its files, its counts, and at last the batch but for its
+        """Remove the batch's contacts with their timers, its files, its counts, and at last the batch except its
         tombstone.
 
-        A call that is live, and one whose events are still being delivered, is left for a later look. The tombstone is
-        worked on once in the same way: an invocation that began before the removal may have stored something since.
+        A contact whose call is live, or whose events are still being delivered, is left for a later run. The tombstone
+        is processed once in the same way: an invocation that began before the removal may have stored something since.
         """
         self.services.queue.leave(batch.agent_id, batch.id)
         self._cancel_unanswered(batch, "batch deleted", seconds_left)
@@ -505,12 +510,12 @@ class BatchWorker:
         return True
 
     def _remove(self, execution: Execution) -> bool:
-        """False: it is live, or has events to deliver."""
+        """Remove a contact. False: its call is live, or it has events to deliver."""
         state = execution.state
         if not state.is_waiting and (not state.is_final or execution.pending()):
             return False
         if state.is_waiting and state.queued_at is not None and not execution.is_not_started and not state.is_delayed:
-            # First: a queue entry must not outlive its execution.
+            # This comes first: a queue entry must not outlive its execution.
             key_lines.dequeue(self.services, execution)
         try:
             self.services.executions.remove(execution)
@@ -530,8 +535,8 @@ class BatchWorker:
         return True
 
     def _contacts(self, batch: Batch) -> Iterator[tuple[int, list[Execution]]]:
-        """Its contacts from where this work has got to, (last row, contacts) piece by piece; also those that an ingest,
-        cut off, stored after its last checkpoint."""
+        """The batch's contacts after `cleared_row`, as (last row, contacts) piece by piece. Includes those that an
+        ingest stored after its last checkpoint, if it was cut off."""
         row = batch.cleared_row
         while True:
             found = self.services.executions.read(
@@ -549,7 +554,7 @@ class BatchWorker:
     # ---- its results -----------------------------------------------------------------------------------------------
 
     def _results(self, batch: Batch) -> bool:
-        """Write the results file from the contacts as they are now."""
+        """Write the results file from the current contacts."""
         now = self.services.now()
         with self.services.files.writing(contacts_key(batch.account_id, batch.id, "results")) as write:
             for line in self.result_lines(batch):
@@ -558,11 +563,11 @@ class BatchWorker:
         return True
 
     def _erase(self, batch: Batch) -> bool:
-        """Write its files anew without the rows' cells. The results file is removed: it is made again when it is asked
-        for. Repeating it changes nothing."""
+        """Rewrite the batch's files without the cells of erased rows. The results file is removed, and written again on
+        request. Idempotent."""
         rows, files, contacts = frozenset(batch.erase_rows), self.services.files, self.services.contacts
         keys = {name: contacts_key(batch.account_id, batch.id, name) for name in ("contacts", "rejected", "results")}
-        if not batch.ingested:  # its file cannot be used, and is not shown
+        if not batch.ingested:  # its file is unusable, and is not shown
             for key in (*keys.values(), index_key(batch.account_id, batch.id)):
                 files.remove(key)
             self._update(batch, lambda current: replace(current, erase_rows=()))
@@ -576,7 +581,7 @@ class BatchWorker:
                     files.read(keys["rejected"]), files.read(keys["contacts"]), numbers
                 ):
                     write(line)
-        with files.writing(keys["contacts"]) as write:  # last: the numbers are known from here
+        with files.writing(keys["contacts"]) as write:  # last, since the numbers are read from this file
             for line in contacts.without_rows(files.read(keys["contacts"]), rows, **how):
                 write(line)
         files.remove(keys["results"])
@@ -612,7 +617,7 @@ _ONCE = {
     BatchWork.DELETE: frozenset({BatchWork.DELETE, BatchWork.DELETE_AGAIN}),
     BatchWork.DELETE_AGAIN: frozenset({BatchWork.DELETE, BatchWork.DELETE_AGAIN}),
 }
-"""Work that is not done in an invocation that has done one of these: its next time is later."""
+"""Kinds of work that an invocation does not do after one of these: they are due later."""
 
 
 def _sharing(batch_id: str, contacts: int) -> Callable[[Batch], Batch]:
@@ -624,6 +629,6 @@ def _recounting(recount: Recount) -> Callable[[Batch], Batch]:
 
 
 def found_by_row(services: Services, batch: Batch, rows: list[int]) -> dict[int, Execution]:
-    """The executions of some rows of a batch, as they are shown."""
+    """The executions of these rows of a batch, by row, as the API shows them."""
     found = services.executions.read([contact_id(batch.id, row) for row in rows])
     return {one.row: batch.shown(one) for one in found if one.row is not None}

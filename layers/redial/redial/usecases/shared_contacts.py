@@ -1,4 +1,4 @@
-"""Contacts that several running batches of an account have: each would call them."""
+"""Finds contacts that several running batches of an account share: each batch would call them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,9 +7,9 @@ from redial.ports import Services
 from redial.usecases.batches import index_key
 
 AT_ONCE = 8
-"""Requests at the same time."""
+"""Maximum requests at the same time."""
 MOST_COMPARED = 100
-"""Maximum batches that one is compared with; those that have been served last."""
+"""Maximum batches that one is compared with: those with the most recent turns."""
 
 
 def running_batches(services: Services, account_id: str) -> Mapping[str, str]:
@@ -21,8 +21,8 @@ def running_batches(services: Services, account_id: str) -> Mapping[str, str]:
 
 
 def shared_contacts(services: Services, batch: Batch, others: Iterable[str]) -> dict[str, int]:
-    """{batch id: contacts} of those among `others` that have contacts of this batch, which is `indexed`, and so are
-    they: a batch of an earlier version is left out."""
+    """The number of contacts that each of the running batches `others` shares with this indexed batch, {batch id:
+    contacts} without zeros. Batches without a contact index (of an earlier version) are left out."""
     compared = [one for one in others if one != batch.id][:MOST_COMPARED]
     if not compared:
         return {}

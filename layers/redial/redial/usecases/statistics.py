@@ -1,4 +1,4 @@
-"""Read the statistics of retries of a period."""
+"""Reads the statistics of retries of a period."""
 
 from datetime import date, timedelta
 
@@ -15,8 +15,8 @@ DEFAULT_PERIOD = timedelta(days=30)
 def read(
     services: Services, account_id: str, agent_id: str | None, batch_id: str | None, first: date, last: date
 ) -> Statistics:
-    """The sums of the days from `first` to `last`: of the account, of one of its agents, or of a batch (and then of
-    that alone, whatever agent is named). Raises `NotFound`, `InvalidInput`."""
+    """The sums of the days from `first` to `last` (inclusive): of the account, of one of its agents, or of a batch. If
+    both are given, the batch must be the agent's. Raises `NotFound`, `InvalidInput`."""
     if last < first:
         raise InvalidInput.of("to", "must not be before from")
     if last - first >= LONGEST_PERIOD:

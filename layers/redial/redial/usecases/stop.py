@@ -1,12 +1,12 @@
-"""Stop calls: waiting ones at once, those that the carrier has queued or is ringing by canceling them there.
+"""Stops calls: waiting ones at once, and those that the carrier has queued or is ringing by canceling them there.
 
-A stop of an agent or a batch first stores its mark, and then reads the holders of lines. Dial acquires its line first,
-and then reads the mark. So of a dial and a stop one always sees the other, and no dial starts after a stop was
-answered. An answered call is heard to its end; if it fails, it ends as `stopped` and no retry is announced.
+A stop of an agent or a batch first stores its mark, then reads the holders of lines. Dial first acquires its line, then
+reads the mark. So of a dial and a stop, one always sees the other, and no dial starts after a stop was answered. An
+answered call continues to its end; if it fails, it ends as `stopped` and no retry is announced.
 
-A call is canceled in three steps: that it is being stopped is stored with it, the carrier is asked to end it, and what
-the carrier says is stored. From the first step on `canceled` counts as `stopped`, and no retry follows. So it makes no
-difference who reports the end first, this or a callback, and after a crash a callback or the sweeper finishes the stop.
+A call is canceled in three steps: it is stored as being stopped, the carrier is asked to end it, and the carrier's
+answer is stored. From the first step on `canceled` counts as `stopped`, and no retry follows. So it makes no difference
+whether this or a callback reports the end first, and after a crash a callback or the sweeper completes the stop.
 """
 
 import logging
@@ -27,9 +27,9 @@ from redial.usecases.dispatch import shards_in_use
 from redial.usecases.update import Updated, update, update_agent
 
 CONFIRMED_AFTER_SECONDS = 0.5
-"""How long after a request to cancel that has not taken effect yet the carrier is asked again, once."""
+"""How long after a request to cancel without effect the carrier is asked once more."""
 CANCELING_SECONDS = 10.0
-"""How long one request to stop an agent goes on canceling calls; the sweeper cancels those that are left."""
+"""How long one request to stop an agent cancels calls; the sweeper cancels the rest."""
 
 _REQUESTED = "stopped by request"
 
@@ -45,10 +45,10 @@ class _Answered(Exception):
 
 
 def stop_execution(services: Services, execution_id: str, *, account_id: str, now: datetime) -> Execution:
-    """Stop one call for good; once this returns, no dial of it starts, and none of its calls is answered.
+    """Stop a call for good: once this returns, no dial of it starts, and none of its phone calls is answered.
 
-    Raises `NotFound`, or `InvalidInput` where the call is being handed to the carrier, was answered, or is over
-    (stopped already, say), and where the carrier does not confirm that its call is over.
+    Raises `NotFound`, and `InvalidInput` if the call is being dialled, was answered, or is over (perhaps already
+    stopped), or if the carrier does not confirm that its call is over.
     """
     execution = services.executions.get(execution_id)
     if execution is None or execution.account_id != account_id:
@@ -64,7 +64,7 @@ def stop_execution(services: Services, execution_id: str, *, account_id: str, no
 
 
 def _stop_dialled(services: Services, execution_id: str, now: datetime) -> Execution:
-    """`stop_execution` for a call that does not wait any more."""
+    """`stop_execution` for a call that no longer waits."""
     execution = services.executions.get(execution_id, consistent=True)
     if execution is not None and execution.state.is_unanswered:
         try:
@@ -89,8 +89,8 @@ def _stop_dialled(services: Services, execution_id: str, now: datetime) -> Execu
 def cancel(
     services: Services, execution: Execution, reason: str, now: datetime, status: Status = Status.STOPPED
 ) -> Execution | None:
-    """Cancel an unanswered call at its carrier: the execution after that, with `status` if the carrier confirmed. None:
-    there is no such execution. Raises `CarrierUnavailable`, and `StaleVersion`."""
+    """Cancel an unanswered call at its carrier. Returns the execution after that, with `status` if the carrier
+    confirmed; None: there is no such execution. Raises `CarrierUnavailable`, and `StaleVersion`."""
     number, report = execution.state.attempt.number, ask_to_cancel(services, execution, reason, now, status)
     if report is None:
         return services.executions.get(execution.id, consistent=True)
@@ -102,8 +102,8 @@ def cancel(
 def ask_to_cancel(
     services: Services, execution: Execution, reason: str, now: datetime, status: Status = Status.STOPPED
 ) -> CallReport | None:
-    """Store that the call is being stopped, and have its carrier cancel it: what became of it, to be stored. None: it
-    has been answered, or is over. Raises `CarrierUnavailable`, and `StaleVersion`."""
+    """Store that the call is being stopped, and have its carrier cancel it. Returns the carrier's report, which the
+    caller must store; None: the call was answered, or is over. Raises `CarrierUnavailable`, and `StaleVersion`."""
     number = execution.state.attempt.number
 
     def transition(current: Execution) -> Execution:
@@ -130,10 +130,11 @@ def ask_to_cancel(
 def cancel_all(
     services: Services, executions: Iterable[Execution], reason: str, now: datetime, has_time: Callable[[], bool]
 ) -> list[str]:
-    """Cancel those of `executions` that the carrier has queued or is ringing; ids of those that this stopped.
+    """Cancel those of `executions` that the carrier has queued or is ringing. Returns the ids of those that this
+    stopped.
 
-    While there is time, and until the carrier cannot be asked: the sweeper finds the others, since they are marked
-    through their agent or batch.
+    It ends when time is up or a carrier cannot be reached. The sweeper finds the others, since their agent or batch is
+    marked.
     """
     stopped = []
     for execution in executions:
@@ -154,7 +155,7 @@ def cancel_all(
 
 
 def mark_stopped(services: Services, agent_id: str, *, account_id: str, now: datetime) -> Agent:
-    """Mark the agent: no call asked for up to `now` is dialled from then on. Returns it. Raises `NotFound`."""
+    """Mark the agent, and return it: from then on, no call requested up to `now` is dialled. Raises `NotFound`."""
 
     def transition(agent: Agent) -> Agent:
         return replace(agent, stopped_before=now)
@@ -163,8 +164,8 @@ def mark_stopped(services: Services, agent_id: str, *, account_id: str, now: dat
 
 
 def unless_stopped(services: Services, before: Execution, after: Execution) -> Execution:
-    """`after`, which is not saved yet; without the retry that it announces, where that may not be dialled, or where the
-    network blocked the only caller id."""
+    """Return `after`, which is not saved yet. Its retry is removed if it may not be dialled, or if the network blocked
+    the only caller id."""
     if after is before or after.changes[-1].kind is not Status.SCHEDULED:
         return after
     agent = services.agents.get(after.account_id, after.agent_id)
@@ -179,15 +180,15 @@ def unless_stopped(services: Services, before: Execution, after: Execution) -> E
 
 
 def line_holders(services: Services, *agents: Agent) -> list[Execution]:
-    """Calls that hold a line of one of the agents: live ones, and those that are about to be dialled; `agents` as they
-    were read after the mark."""
+    """The calls that hold a line of these agents: live calls, and those about to be dialled. `agents` must have been
+    read after they were marked."""
     shards = [(agent.agent_id, shard) for agent in agents for shard in shards_in_use(agent)]
     held = [one for agent_id, shard in shards for one in services.lines.holders(agent_id, shard)]
     return list(services.executions.read(held))
 
 
 def stop_calls(services: Services, agent: Agent, now: datetime) -> list[str]:
-    """Stop every unanswered single call of the agent, which is marked; their ids.
+    """Stop every unanswered single call of the marked agent. Returns their ids.
 
     Waiting calls come first. Contacts of batches follow with their batch.
     """
@@ -202,9 +203,9 @@ def stop_calls(services: Services, agent: Agent, now: datetime) -> list[str]:
 
 
 def stop_line_holders(services: Services, agent: Agent, now: datetime) -> list[str]:
-    """Stop the agent's calls that hold a line and are not claimed yet; ids of the single ones. The agent is marked.
+    """Stop the marked agent's calls that hold a line and are not claimed yet. Returns the ids of the single ones.
 
-    The listing may not show them yet.
+    The listing may not show these calls yet.
     """
     stopped = []
     for execution in line_holders(services, agent):
@@ -220,14 +221,15 @@ def stop_line_holders(services: Services, agent: Agent, now: datetime) -> list[s
 def stop_waiting(
     services: Services, execution_id: str, reason: str, now: datetime, snapshot: Execution | None = None
 ) -> bool:
-    """Stop a call if it waits; False: it is being dialled, live, over or gone. `snapshot`: as just read."""
+    """Stop a call if it waits. False: it is being dialled, live, over or gone. `snapshot`: the execution as just
+    read."""
     return end_waiting(services, execution_id, stopped(reason), now, snapshot)
 
 
 def end_waiting(
     services: Services, execution_id: str, decision: Decision, now: datetime, snapshot: Execution | None = None
 ) -> bool:
-    """End a call as `decision` says if it waits; else False, as `stop_waiting`."""
+    """End a call as `decision` says if it waits. False: it is being dialled, live, over or gone."""
     try:
         return _end(services, execution_id, decision, now, snapshot) is not None
     except _NotWaiting:
@@ -235,7 +237,8 @@ def end_waiting(
 
 
 def batch_that_ended(services: Services, execution: Execution) -> Batch | None:
-    """The batch with which a waiting contact has ended, though that is not stored with the contact yet."""
+    """The withdrawn batch with which a waiting contact has ended, although that is not stored with the contact yet.
+    None: the contact has not ended with its batch."""
     if execution.batch_id is None or not execution.state.is_waiting:
         return None
     batch = services.batches.get(execution.batch_id)
@@ -243,9 +246,9 @@ def batch_that_ended(services: Services, execution: Execution) -> Batch | None:
 
 
 def stop_with_batch(services: Services, execution: Execution, now: datetime, batch: Batch | None = None) -> Execution:
-    """Store that a waiting contact ended with its batch; any other execution stays as it is. Returns it.
+    """Store that a waiting contact ended with its batch, and return it. Any other execution is returned unchanged.
 
-    `execution`: as just read; `batch`: its batch, which is withdrawn, if it is at hand.
+    `execution`: as just read. `batch`: its withdrawn batch, if the caller has read it.
     """
     ended = batch or batch_that_ended(services, execution)
     if ended is None:
@@ -257,7 +260,7 @@ def stop_with_batch(services: Services, execution: Execution, now: datetime, bat
 def _end(
     services: Services, execution_id: str, decision: Decision, now: datetime, snapshot: Execution | None = None
 ) -> Updated | None:
-    """Raises `_NotWaiting`; None when there is no such execution."""
+    """End a waiting call. None: there is no such execution. Raises `_NotWaiting`."""
 
     def transition(execution: Execution) -> Execution:
         if not execution.state.is_waiting:

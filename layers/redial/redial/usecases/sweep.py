@@ -1,8 +1,8 @@
-"""The safety net: every minute, everything that should have moved by now and has not.
+"""The sweeper: every minute, it repairs everything that should have progressed by now and has not.
 
-Every open execution has a `due_at`. The sweeper repeats what is overdue (every step is idempotent) and moves `due_at`
-on: a timer that was never set or never fired, a dial whose answer was not recorded, a call without callbacks, events
-that wait for delivery, a line whose call is over, a queue that disagrees with its calls.
+Every open execution has a `due_at`. The sweeper repeats overdue steps, all of which are idempotent, and moves `due_at`
+ahead. It finds a timer that was never set or never fired, a dial whose answer was not recorded, a call without
+callbacks, events that wait for delivery, a line whose call is over, and a queue that disagrees with its calls.
 
     the minute's run ──► lines, then the shards of the due index, then queue checks; at most `limit` items of the shards
        │    └─ what is left of a shard ──► a worker for that shard, which works until it is done or its time is up,
@@ -10,8 +10,8 @@ that wait for delivery, a line whose call is over, a queue that disagrees with i
        └─ a shard with calls to ask about ──► an asker for that shard, which asks several questions at once, and goes on
                                                in the same way
 
-The run and its workers never wait for a carrier, so a slow one delays only its own answers. A shard has one asker at a
-time, so that carriers see a bounded number of questions at once.
+The run and its workers never wait for a carrier, so a slow carrier delays only its own answers. A shard has one asker
+at a time, which bounds the number of concurrent requests to carriers.
 """
 
 import logging
@@ -39,40 +39,40 @@ from redial.usecases.stop import ask_to_cancel, unless_stopped
 from redial.usecases.update import Updated, save, update
 
 LONGEST_CALL = timedelta(hours=25)
-"""No carrier keeps a call up longer: one that is still unaccounted for is lost."""
+"""No carrier keeps a call up longer: a call without a known end after this time is lost."""
 CALL_OVER_GRACE = timedelta(minutes=15)
-"""How long after a call's latest possible end the carrier's "no such call" is not yet believed."""
+"""How long after a call's latest possible end the carrier's answer "no such call" is not yet accepted."""
 LINE_GRACE = timedelta(minutes=2)
 """How long a line is held before its holder is checked. Longer than dial can run (60 s) between line and claim."""
 SECONDS_TO_SPARE = 15.0
-"""With less time left no further item is started."""
+"""With less time left, no further item is begun."""
 SECONDS_FOR_A_QUESTION = 25.0
-"""With less time left no question begins: one request takes up to 10 s, and then its answer is stored."""
+"""With less time left, no carrier is asked: one request takes up to 10 s, and then its answer is stored."""
 SECONDS_FOR_A_CANCEL = 45.0
-"""With less time left no call is canceled: that takes up to four requests."""
+"""With less time left, no call is canceled: that takes up to four requests."""
 PAGE = 100
-"""Items that are read together."""
+"""Number of items read together."""
 
 WORKER_LEASE = timedelta(minutes=2)
-"""How long a worker or an asker holds its shard: longer than one invocation runs, and than the next takes to start."""
+"""Lease of a worker or an asker on its shard: longer than one invocation runs, and than the next takes to start."""
 MOST_HOPS = 20
-"""How often a worker or an asker may invoke itself again; the next minute's run takes up the rest."""
+"""How often a worker or an asker may invoke itself again; the next minute's run continues with the rest."""
 QUESTIONS_AT_ONCE = 4
-"""How many questions an asker puts at once. The 16 shards have 16 askers, so carriers see at most 64 requests of
-theirs at once: a carrier limits requests at once, and dial needs some of them."""
+"""How many concurrent requests an asker makes. The 16 shards have 16 askers, so they make at most 64: carriers limit
+concurrent requests, and dial needs some of them."""
 
 MOST_WAITING = 1000
-"""How many entries of an agent's queue are counted each minute."""
+"""Maximum entries of an agent's queue that are counted each minute."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class SweepReport:
-    """What one invocation did: items checked, repairs by kind, executions before and after the carrier's answer, items
-    that raised, and whether it stopped before the end.
+    """What one invocation did: items checked (`looked_at`), repairs by kind, executions before and after the carrier's
+    answer (`changes`), items that raised an error, and whether it stopped before the end (`cut_short`).
 
-    `lines_in_use` and `calls_waiting`: the minute's run counted them; None for other runs.
+    `lines_in_use` and `calls_waiting` are counted by the minute's run only, and None for others.
     """
 
     looked_at: int = 0
@@ -84,7 +84,7 @@ class SweepReport:
     calls_waiting: int | None = None
 
     def add(self, other: "SweepReport") -> None:
-        """Add what a part of the invocation did."""
+        """Add the report of a part of the invocation."""
         self.looked_at += other.looked_at
         self.repairs += other.repairs
         self.changes += other.changes
@@ -93,15 +93,15 @@ class SweepReport:
 
 
 class _TooLate(Exception):
-    """There is too little time left to begin this."""
+    """Too little time is left to begin a step."""
 
 
 @dataclass
 class _Run:
-    """One invocation: its time, how many items it has left, and what it has read already.
+    """One invocation: the time and number of items that it has left, and what it has already read.
 
-    `shard`: the one that is worked through. `asked`: those whose asker was invoked. `to_dispatch`: agents with queued
-    calls. `busy`: carriers that take no more requests.
+    `shard`: the shard that is being processed. `asked`: shards whose asker was invoked. `to_dispatch`: agents and API
+    keys with queued calls. `busy`: carriers that accept no more requests.
     """
 
     seconds_left: Callable[[], float]
@@ -122,22 +122,23 @@ class _Run:
         return self.items == 0 or self.is_out_of_time()
 
     def need(self, seconds: float) -> None:
-        """Raises `_TooLate` with less time left."""
+        """Raises `_TooLate` if less time is left."""
         if self.seconds_left() < seconds:
             raise _TooLate
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Repairs whatever should have moved by now."""
+    """Repairs whatever should have progressed by now."""
 
     services: Services
 
     def sweep(self, due_shards: int, first_shard: int, limit: int, seconds_left: Callable[[], float]) -> SweepReport:
-        """The minute's run: lines, all shards of the due index beginning with `first_shard`, then queue checks.
+        """The minute's run: lines, then all shards of the due index from `first_shard` on, then queue checks.
 
-        After `limit` items of the shards, or when time runs short, each shard with anything left is handed to a worker.
-        Shards that a worker holds are left to it. An item that raises is logged and counted; the others go on.
+        After `limit` items of the shards, or when time runs short, each shard with remaining items is handed to a
+        worker. Shards under a worker's lease are left to the worker. An item that raises is logged and counted, and
+        does not affect others.
         """
         run = _Run(seconds_left)
         watched = list(self.services.due_items.watched())
@@ -155,9 +156,9 @@ class Sweeper:
         return run.report
 
     def sweep_shard(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> SweepReport:
-        """A worker: what is overdue in one shard, until it is done or time runs short; then the next hop goes on.
+        """A worker: process the overdue items of one shard. If time runs short, the next hop continues.
 
-        It leaves at once where another worker holds the shard, or where this very hop was made before.
+        It returns at once if another worker has the shard's lease, or this hop was already made.
         """
         run = _Run(seconds_left, shard=shard)
         now = self.services.now()
@@ -173,10 +174,10 @@ class Sweeper:
         return run.report
 
     def ask(self, shard: int, token: str, hop: int, seconds_left: Callable[[], float]) -> SweepReport:
-        """An asker: ask carriers about the overdue calls of one shard, `QUESTIONS_AT_ONCE` at a time, and store what
-        they say, until it is done or time runs short; then the next hop goes on.
+        """An asker: ask carriers about the overdue calls of one shard, `QUESTIONS_AT_ONCE` at a time, and store their
+        answers. If time runs short, the next hop continues.
 
-        It leaves at once where the shard has an asker. The next hop is invoked when all questions have been answered.
+        It returns at once if the shard has an asker. The next hop is invoked when all requests have been answered.
         """
         run, lease = _Run(seconds_left), _asker(shard)
         now = self.services.now()
@@ -194,7 +195,7 @@ class Sweeper:
     # ---- the pass over what is overdue ------------------------------------------------------------------------------
 
     def _overdue(self, order: Sequence[int], run: _Run, now: datetime) -> list[int]:
-        """Work through the shards in that order; those in which something is left."""
+        """Process the shards in that order. Returns those with remaining items."""
         left: list[int] = []
         held: set[str] | None = None
         for shard in order:
@@ -210,7 +211,7 @@ class Sweeper:
         return left
 
     def _work_through(self, overdue: Iterable[Due], run: _Run) -> bool:
-        """Look at each item; False where the run was over before the end."""
+        """Process each item. False: the run was over before the end."""
         remaining = iter(overdue)
         while not run.is_over():
             page = list(islice(remaining, PAGE if run.items is None else min(PAGE, run.items)))
@@ -237,7 +238,7 @@ class Sweeper:
         try:
             work()
         except StaleVersion:
-            return  # it is moving by itself
+            return  # another invocation is changing it
         except _TooLate:
             run.report.cut_short = True
         except Exception:  # noqa: BLE001  one bad item must not keep the others waiting; it is logged and counted
@@ -245,15 +246,16 @@ class Sweeper:
             _log.exception("sweeping failed", extra=names)
 
     def _read_together(self, ids: Sequence[str]) -> dict[str, Execution] | None:
-        """None where they cannot be read together: then one by one, so that the one that is to blame is named."""
+        """The executions by id. None if they cannot be read together: they are then read one by one, so that the error
+        names its item."""
         try:
             return {execution.id: execution for execution in self.services.executions.read(ids)}
-        except Exception:  # noqa: BLE001  it is raised again by the item that is to blame
+        except Exception:  # noqa: BLE001  the item at fault raises it again
             _log.warning("items cannot be read together", exc_info=True)
             return None
 
     def _absent(self, executions: Iterable[Execution]) -> set[str]:
-        """Those that wait for a line and are in no queue."""
+        """The ids of the executions that wait for a line and are in no queue."""
         return key_lines.absent(self.services, [one for one in executions if _belongs_in_queue(one)])
 
     def _look_at(self, due: Due, executions: dict[str, Execution] | None, absent: set[str], run: _Run) -> None:
@@ -273,7 +275,7 @@ class Sweeper:
             self._lines(due.agent_id, due.shard, run)
 
     def _finish(self, run: _Run) -> None:
-        """Start calls that wait in the queues that were looked at."""
+        """Start waiting calls of the queues that were checked."""
         for pool in run.to_dispatch.values():
             for shard in range(shards(pool)):
                 if run.is_out_of_time():
@@ -281,12 +283,12 @@ class Sweeper:
                 dispatch(self.services, pool, (shard,), self.services.now())
 
     def _measure(self, watched: list[Due], run: _Run) -> None:
-        """Count lines and calls that wait, as far as there is time: too little is counted rather than nothing."""
+        """Count lines in use and waiting calls, while there is time: an incomplete count is better than none."""
         agents: set[str] = set()
         in_use = waiting = 0
         for due in watched:
             if due.agent_id is not None and due.shard is not None and not run.is_out_of_time():
-                if not KeyLines.names(due.agent_id):  # those calls hold lines of their agents, too
+                if not KeyLines.names(due.agent_id):  # those calls also hold lines of their agents
                     in_use += len(self.services.lines.holders(due.agent_id, due.shard))
                 if due.agent_id not in agents:
                     agents.add(due.agent_id)
@@ -335,7 +337,7 @@ class Sweeper:
             run.report.repairs[Repair.TIMER_MISSED] += 1
 
     def _holds_line(self, execution: Execution, agent: Agent, run: _Run) -> bool:
-        """Whether it was given a line: then it has left the queue, and the check of the lines finds it."""
+        """Whether the call was given a line. Then it has left the queue, and the check of the lines finds it."""
         for shard in range(shards(agent)):
             if (agent.agent_id, shard) not in run.holders:
                 run.holders[agent.agent_id, shard] = set(self.services.lines.holders(agent.agent_id, shard))
@@ -357,7 +359,8 @@ class Sweeper:
     # ---- questions to the carrier -----------------------------------------------------------------------------------
 
     def _ask_about(self, ids: Sequence[str], run: _Run) -> None:
-        """Ask about those of a page that only their carriers know about, several at once: each has its own report."""
+        """Ask carriers about those calls of a page whose state only the carrier knows, several at once. Each has its
+        own report."""
         if run.seconds_left() < SECONDS_FOR_A_QUESTION:
             run.report.cut_short = True
             return
@@ -373,8 +376,8 @@ class Sweeper:
             run.report.add(done)
 
     def _ask(self, execution_id: str, found: Mapping[str, Execution] | None, run: _Run) -> None:
-        """Ask the carrier what became of the call, and store what it says. The execution stays overdue where there is
-        too little time, or its carrier is busy."""
+        """Ask the carrier about the call, and store the answer. The execution stays overdue if too little time is left,
+        or its carrier is busy."""
         execution = self.services.executions.get(execution_id) if found is None else found[execution_id]
         if execution is None or not _is_overdue_question(execution, self.services.now()):
             return
@@ -394,7 +397,7 @@ class Sweeper:
         except NotYetKnown as error:
             _log.info("carrier cannot tell yet: %s", error, extra={"execution_id": execution.id})
             run.report.repairs[Repair.CALL_UNDECIDED] += 1
-            if attempt.call_id is None:  # a carrier that answers, but never tells, must not hold the line for a day
+            if attempt.call_id is None:  # a carrier whose answers settle nothing must not hold the line for a day
                 over_after, permanent = _longest_call(agent, attempt.dialed_at), True  # the phone may have rung
         except CarrierBusy as error:
             run.busy.add(execution.provider)
@@ -414,7 +417,7 @@ class Sweeper:
             save(self.services.executions, execution, now)
 
     def _answer(self, execution: Execution, agent: Agent | None, run: _Run) -> tuple[CallReport | None, str | None]:
-        """What the carrier says of the call, or why it is lost; neither where it is too early to say.
+        """The carrier's report on the call, or the reason why it is lost; both None if it is too early to tell.
 
         Raises `CarrierUnavailable`.
         """
@@ -438,8 +441,8 @@ class Sweeper:
         return report, "the carrier has no call for this attempt" if report is None and is_late else None
 
     def _canceled(self, execution: Execution, agent: Agent | None, run: _Run) -> CallReport | None:
-        """Have an unanswered call canceled that is being stopped, or whose agent or batch was stopped while it was
-        placed: what became of it. None: it is no such call, or the carrier cannot cancel it."""
+        """Have an unanswered call canceled if it is being stopped, or its agent or batch was stopped while it was
+        placed. Returns the carrier's report; None: it is not such a call, or the carrier cannot cancel it."""
         if not execution.state.is_unanswered:
             return None
         batch = None if execution.batch_id is None else self.services.batches.get(execution.batch_id)
@@ -464,7 +467,7 @@ class Sweeper:
         done: SweepReport,
         now: datetime,
     ) -> bool:
-        """Whether that changed the execution."""
+        """Store the report, or that the call is lost. Returns whether that changed the execution."""
         lease_id = f"sweep-{self.services.new_id()[:8]}"
         number = execution.state.attempt.number
         permanent |= self.services.carrier(execution.provider).limits.absence_proves_after is None
@@ -483,7 +486,7 @@ class Sweeper:
         updated = update(self.services, execution.id, transition, now, lease_id=lease_id, snapshot=execution)
         if updated is None or updated.after is updated.before:
             return False
-        if updated.before.state.status is not Status.CALL_DISCONNECTED:  # detection that is missing is no repair
+        if updated.before.state.status is not Status.CALL_DISCONNECTED:  # missing machine detection is not a repair
             done.repairs[Repair.CALL_LOST if report is None else Repair.CALLBACK_LOST] += 1
         done.changes.append(updated)
         return True
@@ -499,7 +502,7 @@ class Sweeper:
         work = batch.work(now)
         if work is not None:
             self.services.invoker.batch(batch_id)
-            if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN, BatchWork.EXPIRE):  # these come by themselves
+            if work not in (BatchWork.AUDIT, BatchWork.DELETE_AGAIN, BatchWork.EXPIRE):  # these are due regularly
                 report.repairs[Repair.BATCH_LOST] += 1
         elif batch.start_at is not None and not batch.is_over and batch.timer is not None:
             self.services.timers.schedule_batch_run(batch_id, "start", batch.timer, batch.start_at, now)
@@ -509,15 +512,15 @@ class Sweeper:
     # ---- lines ----------------------------------------------------------------------------------------------------
 
     def _pool(self, pool_id: str, shard: int, run: _Run) -> Pool | None:
-        """None: the agent does not exist any more, or no line was ever held."""
+        """The agent or API key that owns the lines. None: the agent no longer exists, or no line was ever held."""
         owner = self.services.lines.owner(pool_id, shard)
         if owner is None:
             return None
         return KeyLines.parse(owner, pool_id) or self._agent(owner, pool_id, run)
 
     def _lines(self, pool_id: str, shard: int, run: _Run) -> None:
-        """Free the lines of calls that are over, or that never became calls; dial those that were given a line of their
-        agent and were never dialled; then dispatch queued calls."""
+        """Free the lines of calls that are over or were never placed, invoke dial for calls that were given a line of
+        their agent and never dialled, then dispatch queued calls."""
         now = self.services.now()
         pool = self._pool(pool_id, shard, run)
         holders = self.services.lines.holders(pool_id, shard)
@@ -527,7 +530,7 @@ class Sweeper:
             execution = found.get(execution_id)
             if execution is not None and isinstance(pool, KeyLines):
                 if execution.key_pool == pool_id and execution.state.needs_key_line(attempt, now):
-                    continue  # if its dial was lost, that is found when the execution is due
+                    continue  # a lost dial is found when the execution is due
             elif execution is not None and _needs_line(execution, attempt, shard, now):
                 due = execution.state.next_time
                 if due is not None and due <= now:  # it was given the line, and its dial was lost
@@ -546,9 +549,10 @@ class Sweeper:
         self.services.lines.recheck_at(pool_id, shard, now + LINES_CHECK, queue_empty=not run.queues[pool_id])
 
     def _check_front(self, agent_id: str, report: SweepReport) -> bool:
-        """Drop entries of calls that are gone or over from the front of the queue; whether anything waits in it.
+        """Remove entries of calls that are gone, live or over from the front of the queue. Returns whether it had any
+        entry.
 
-        The entry of a call that is being dialled stays: the call may be deferred to the same place in the queue.
+        The entry of a call that is being dialled stays, since the call may be deferred to the same place in the queue.
         """
         queue = self.services.queue.front(agent_id)
         found = {one.id: one for one in self.services.executions.read([one.execution_id for one in queue.calls])}
@@ -562,12 +566,12 @@ class Sweeper:
 
 
 def _asker(shard: int) -> str:
-    """The name of the lease."""
+    """The name of the lease of a shard's asker."""
     return f"a{shard}"
 
 
 def _is_question(execution: Execution, now: datetime) -> bool:
-    """Whether only its carrier knows what has become of it."""
+    """Whether only the carrier knows the state of the call."""
     state = execution.state
     return state.is_live or (
         state.claimed_at is not None and state.is_dialling and now >= state.claimed_at + CLAIM_GRACE
@@ -584,14 +588,15 @@ def _belongs_in_queue(execution: Execution) -> bool:
 
 
 def _proved_after(carrier: Carrier, agent: Agent | None, dialed_at: datetime) -> timedelta:
-    """How long after its dial an attempt whose call is not found ends: when that proves that there is none; where it
-    proves nothing, when no call can be up any more. Then the attempt is not retried, for the phone may have rung."""
+    """How long after its dial an attempt ends if its call is not found: when that proves that there is no call or, if
+    it never does, when no call can be up any more. In the second case it is not retried, since the phone may have
+    rung."""
     proves_after = carrier.limits.absence_proves_after
     return _longest_call(agent, dialed_at) if proves_after is None else proves_after
 
 
 def _longest_call(agent: Agent | None, dialed_at: datetime) -> timedelta:
-    """How long after its dial a call may be up: by its agent's settings, unless they have changed since."""
+    """How long after its dial a call may be up, by its agent's settings unless they have changed since."""
     if agent is None or agent.updated_at > dialed_at:
         return LONGEST_CALL
     seconds = agent.ring_timeout_seconds + agent.max_call_seconds
@@ -605,7 +610,7 @@ def _needs_line(execution: Execution, attempt: int, shard: int, now: datetime) -
     if state.is_waiting and state.queued_at is None:
         return False  # it waits for a timer, not for the line
     if state.timer is not None and state.timer[1] > now and state.attempt.line_shard is None:
-        return False  # the carrier asked it to wait for long, and it gave its line up
+        return False  # it gave up its line for a long wait that the carrier asked for
     return state.attempt.line_shard in (shard, None)
 
 

@@ -4,9 +4,9 @@
      ▲                                         │ lost the race               timer set, line released, deliver invoked
      └─────────────────────────────────────────┘
 
-The save holds the new status, its events and the time by which the next thing must have happened. Only then the effects
-follow: the schedule is made, the line released, delivery started. Whatever is lost after the save the sweeper finds by
-`due_at` and does again; every effect is idempotent.
+The save contains the new status, its events and the time by which the item must have progressed. Only then the effects
+follow: the timer is set, the line released, delivery started. If an effect is lost after the save, the sweeper finds
+the item by `due_at` and repeats the effect. Every effect is idempotent.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,15 @@ from redial.usecases import key_lines
 from redial.usecases.dispatch import delayed_call, release_line
 
 MOST_TRIES = 20
-"""Lost races in a row before `StaleVersion` is raised. Writers of one item are few, so more losses are a defect."""
+"""Tries while other writers are faster, before `StaleVersion` is raised. An item has few writers, so more tries
+indicate a defect."""
 
 Subject = TypeVar("Subject", Execution, Batch, AccountEvent)
-"""What has a version, events and a delivery: an execution, a batch or an event of an account."""
+"""An item with a version, events and a delivery: an execution, a batch or an event of an account."""
 
 
 class Store(Protocol[Subject]):
-    """Where executions, or batches, are stored."""
+    """The store of one kind of subject."""
 
     def get(self, subject_id: str, /) -> Subject | None: ...
 
@@ -40,7 +41,7 @@ class Store(Protocol[Subject]):
 
 
 class Updated(NamedTuple):
-    """An execution before and after an update: the same object where nothing changed and nothing was written."""
+    """An execution before and after an update: the same object if nothing changed and nothing was written."""
 
     before: Execution
     after: Execution
@@ -49,7 +50,7 @@ class Updated(NamedTuple):
 def save(store: Store[Subject], subject: Subject, now: datetime, lease_id: str | None = None) -> Subject:
     """Store it over the version that was read, with its due time. Every change of an execution or a batch ends here.
 
-    `lease_id`: the delivery lease to take, where events are pending and no other lease is live. Returns it with its new
+    `lease_id`: the delivery lease to take if events are pending and no other lease is valid. Returns it with its new
     version. Raises `StaleVersion`.
     """
     if lease_id is not None:
@@ -67,14 +68,16 @@ def update(
     snapshot: Execution | None = None,
     withdraw: bool = False,
 ) -> Updated | None:
-    """Apply a pure transition to the stored execution, again from a fresh read after each lost race; then its effects.
+    """Apply a pure transition to the stored execution, then its effects. If another writer is faster, read and try
+    again.
 
-    `lease_id`: a fresh name for the delivery lease (None: one that follows from the version). `snapshot`: the execution
-    as this caller last read or wrote it, which saves the first read; without it the first read may be a moment old,
-    since the save is conditional, and is repeated where the transition changes nothing. `withdraw`: the call did not
-    come to be dialled, so what it waited with (schedule, queue entry, delayed entry) is removed.
+    `lease_id`: a new id for the delivery lease (None: one derived from the version). `snapshot`: the execution as the
+    caller last read or wrote it, which saves the first read. Without it the first read is eventually consistent, since
+    the save is conditional, and is repeated if the transition changes nothing. `withdraw`: if the call was waiting,
+    remove its timer, queue entry or delayed entry.
 
-    None: there is no such execution. Raises whatever `transition` raises, and `StaleVersion` after `MOST_TRIES`.
+    Returns None if there is no such execution. Raises whatever `transition` raises, and `StaleVersion` after
+    `MOST_TRIES`.
     """
     updated = write(services, execution_id, transition, now, lease_id=lease_id, snapshot=snapshot)
     if updated is not None and updated.after is not updated.before:
@@ -96,7 +99,8 @@ def write(
     lease_id: str | None = None,
     snapshot: Execution | None = None,
 ) -> Updated | None:
-    """`update` without its effects, for dial, which applies those since its claim and delivers by itself."""
+    """`update` without its effects, for dial, which applies all effects since its claim and has events delivered
+    itself."""
     store: Executions = services.executions
     consistent = snapshot is not None
     for _ in range(MOST_TRIES):
@@ -118,7 +122,7 @@ def write(
 
 
 def apply_effects(services: Services, before: Execution, after: Execution, now: datetime) -> None:
-    """What follows from a saved change: its timer is set, and its line released. Idempotent."""
+    """Apply the effects of a saved change: set its timer, release its line. Idempotent."""
     if after.state.timer is not None and after.state.timer != before.state.timer and not after.state.is_delayed:
         timer_id, at = after.state.timer
         services.timers.schedule_dial(after.id, after.state.attempt.number, timer_id, at, now)
@@ -131,13 +135,13 @@ def apply_effects(services: Services, before: Execution, after: Execution, now: 
         return
     agent = services.agents.cached(after.account_id, after.agent_id)
     if agent is not None and not release_line(services, agent, ended.line_shard, after.id, ended.number, now):
-        agent = services.agents.get(after.account_id, after.agent_id)  # it may have been given more lines since
+        agent = services.agents.get(after.account_id, after.agent_id)  # its limit may have been raised since
         if agent is not None:
             release_line(services, agent, ended.line_shard, after.id, ended.number, now)
 
 
 def remove_waiting(services: Services, execution: Execution) -> None:
-    """Remove what a call waits with: its delayed entry, its schedule, its queue entry. Idempotent."""
+    """Remove the delayed entry or timer and the queue entry of a waiting call. Idempotent."""
     state = execution.state
     if state.is_delayed and execution.batch_id is not None and state.next_time is not None:
         services.delayed.remove(execution.batch_id, delayed_call(execution))
@@ -153,9 +157,10 @@ def update_batch(
     transition: Callable[[Batch], Batch],
     now: datetime,
 ) -> tuple[Batch, Batch]:
-    """The same for a batch: before and after. Deliver is invoked for the events that the transition adds.
+    """Apply a transition to the stored batch. Returns it before and after. Deliver is invoked for events that are
+    added.
 
-    Raises `NotFound` where there is no such batch, whatever `transition` raises, and `StaleVersion`.
+    Raises `NotFound`, whatever `transition` raises, and `StaleVersion` after `MOST_TRIES`.
     """
     store: Batches = services.batches
     for _ in range(MOST_TRIES):
@@ -185,8 +190,8 @@ def update_agent(
     snapshot: Agent | None = None,
     deleted: bool = False,
 ) -> tuple[Agent, Agent]:
-    """The same for an agent, which has neither events nor a due time: before and after. `snapshot`: as just read;
-    `deleted`: a deleted one as well.
+    """Apply a transition to the stored agent. Returns it before and after. `snapshot`: the agent as just read.
+    `deleted`: accept a deleted agent.
 
     Raises `NotFound`, whatever `transition` raises, and `StaleVersion`.
     """
@@ -206,8 +211,9 @@ def update_agent(
 
 
 def mark_agent(services: Services, agent: Agent, **known: Any) -> Agent:
-    """The agent, as stored, with these fields, which say what dial needs to know of its account. Written only where it
-    has others. A deleted one is marked as well: a dial that read it before may be under way. Raises `StaleVersion`."""
+    """Set these fields of the stored agent, by which dial knows what applies to its account, and return it. Nothing is
+    written if they are set already. A deleted agent is marked too: a dial that read it before its deletion may be under
+    way. Raises `StaleVersion`."""
 
     def transition(current: Agent) -> Agent:
         changed = replace(current, **known)
@@ -219,5 +225,5 @@ def mark_agent(services: Services, agent: Agent, **known: Any) -> Agent:
 
 
 def _lease_of(subject: Execution | Batch) -> str:
-    """A name for a delivery lease that no other save of this item uses."""
+    """An id for a delivery lease that no other save of this item uses."""
     return f"update-{subject.version}"

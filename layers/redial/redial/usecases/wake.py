@@ -1,6 +1,7 @@
-"""Calls that wait for a circuit, woken when a person resolves it: they need not wait for their next try.
+"""Wakes calls that wait for a circuit when a person resolves it, so that they need not wait for their next try.
 
-They come back as fast as the ramp of the resumed circuit admits them: ten at once, then four times as many each minute.
+They are dialled as fast as the ramp of the resumed circuit admits them: ten at once, then four times as many each
+minute.
 """
 
 import math
@@ -17,16 +18,16 @@ from redial.usecases.circuit_breaker import is_held_by
 from redial.usecases.update import update
 
 MOST_WOKEN = 2_000
-"""Calls beyond these come back at their next try."""
+"""Maximum calls woken; further ones are dialled at their next try."""
 LEAST_SECONDS = 30.0
-"""With less time left no further calls are read."""
+"""With less time left, no further calls are read."""
 _SLACK = HEALTHY_TTL + timedelta(seconds=2)
-"""Until then another process may hold a call by the circuit as it was before."""
+"""How long another process may still hold a call by its cached circuit."""
 _READ_AT_ONCE = 100
 
 
 def wake_held(services: Services, account_id: str, key: str, seconds_left: Callable[[], float]) -> int:
-    """Have the calls that wait for that circuit dialled soon, unless it is open again; how many."""
+    """Have the calls that wait for that circuit dialled soon, unless it is open again. Returns their number."""
     circuit = next((one for one in services.circuits.all(account_id) if one.key == key), None)
     if circuit is None or (circuit.state is CircuitState.OPEN and not circuit.is_of_account):
         return 0
@@ -40,7 +41,7 @@ def wake_held(services: Services, account_id: str, key: str, seconds_left: Calla
 
 
 def _admitted_after(calls: int) -> timedelta:
-    """How long after it resumed a circuit surely admits one call more than that."""
+    """How long after it resumed a circuit surely admits one more than `calls`."""
     minutes = max(math.log((calls + 1) / FIRST_RESUMED, RESUMED_GROWTH), 0.0)
     return min(timedelta(minutes=minutes) + _SLACK, RESUMING_FOR)
 

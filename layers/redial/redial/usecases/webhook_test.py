@@ -1,4 +1,4 @@
-"""A test event: sent once, now, as deliver sends events; nothing is stored."""
+"""Sends a test event: once, now, in the way deliver sends events. Nothing is stored."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from redial.usecases.accounts import read_account
 from redial.usecases.agents import read_agent
 
 ID_PREFIX = "test-"
-"""What the `webhook-id` of a test event begins with: no other message has such a one."""
+"""The prefix of the `webhook-id` of a test event. No other message has it."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of a test event; `milliseconds`: how long that took."""
+    """The result of a test event. `milliseconds`: the duration of the request."""
 
     webhook_id: str
     url: str
