@@ -47,7 +47,7 @@ FIRST_NAMES = ("Ana", "ZoÃ«", "Mohammed", "Anne-Marie", "Li", "Bartholomew", "SÃ
 NOTES = (
     "Please bring the insurance card",
     '"Prefers mornings, and ""Bob"" to Robert"',
-    "StatusMove from last week; ask for the new address",
+    "Moved last week; ask for the new address",
     "",
     '"Two people, one wheelchair"',
     "First visit",

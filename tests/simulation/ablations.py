@@ -785,13 +785,15 @@ WITH_CONSEQUENCES: tuple[Ablation, ...] = (
         rates=_CONCURRENT,
     ),
     Ablation("an unknown answer is a result", _unknown_is_a_result, _TWICE, (_TRUTH, _LINES), rates=_UNKNOWN),
-    Ablation("stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",)),
+    Ablation(
+        "stopped is final", _stopped_is_final, "statuses move forward", ("no dial after an answered stop",), first=6
+    ),
     Ablation("line release", _line_release, "no line is lost", _ENDLESS),
     Ablation("idempotent row ids", _row_ids, _FINAL, (*_ENDLESS, "batch counts equal a recount", _LISTED)),
     Ablation("sweeper", _sweeper, "it converges", (*_ENDLESS, _LISTED, _TRUTH)),
     Ablation("callback signature", _callback_signature, "forged callbacks are refused", (_TRUTH,), rates=_FORGED),
     Ablation(
-        "counting once", _count_once, "batch counts equal a recount", ("every batch ends", "it converges"), first=4
+        "counting once", _count_once, "batch counts equal a recount", ("every batch ends", "it converges"), first=31
     ),
     Ablation(
         "policy of a call",

@@ -354,7 +354,7 @@ class Agents(Protocol):
         """The account's agents, oldest first. Deleted ones are left out, unless deleted at or after `deleted_since`."""
 
     def some(self, account_id: str, most: int) -> list[Agent]:
-        """The first `most` agents of the account, deleted ones included, in the order of their ids."""
+        """The first `most` agents of the account, deleted ones included, in the order of their ids. May lag."""
 
     def save(self, agent: Agent) -> Agent:
         """Store it over `agent.version` (0: new). Raises `StaleVersion`."""
