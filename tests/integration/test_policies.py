@@ -302,6 +302,21 @@ def test_a_contact_expires_with_its_batch(client: LocalClient) -> None:
     assert client.api("GET", f"/batches/{batch_id}").json["status"] == "completed"
 
 
+def test_a_contact_shows_the_expiry_of_its_batch_before_its_first_dial(client: LocalClient) -> None:
+    sent = [("agent_id", client.stack.agent_id), ("expires_after_minutes", "45")]
+    batch_id = client.api(
+        "POST", "/batches", multipart(sent, f"contact_number\n{BERLIN}\n"), Content_Type=CONTENT_TYPE
+    ).json["batch_id"]
+    client.advance(1)
+    path = f"/batches/{batch_id}/executions"
+    assert client.api("GET", path).json[0]["expires_at"] is None, "it has no start yet"
+    start = multipart([("scheduled_at", "2026-01-26T13:00:00Z")])
+    assert client.api("POST", f"/batches/{batch_id}/schedule", start, Content_Type=CONTENT_TYPE).status == 200
+    (listed,) = client.api("GET", path).json
+    assert (listed["status"], listed["expires_at"]) == ("scheduled", "2026-01-26T13:45:00.000Z")
+    assert client.execution(listed["id"])["expires_at"] == listed["expires_at"]
+
+
 def test_a_contact_that_waits_past_the_expiry_of_its_batch_is_canceled(client: LocalClient) -> None:
     sent = [("agent_id", client.stack.agent_id), ("expires_at", in_minutes(0.4)), ("start", "now")]
     sent += [("calls_per_second", "0.1")]

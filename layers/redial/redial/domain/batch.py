@@ -273,11 +273,15 @@ class Batch:
         """The contact as the API shows it.
 
         While the batch waits for its start, its contacts are shown as `scheduled`, although they are stored as `queued`
-        from the beginning. Once the batch is withdrawn, a waiting contact is shown as `stopped`, which is stored later.
+        from the beginning. A contact that was not dialled yet is shown with the expiry of its batch. Once the batch is
+        withdrawn, a waiting contact is shown as `stopped`, which is stored later.
         """
         if self.withdrawn:
             return self.end_contact(contact)
-        if not self.waits_for_start or len(contact.changes) != 1 or contact.state.status is not Status.QUEUED:
+        if not contact.is_not_started:
+            return contact
+        contact = replace(contact, expires_at=self.contacts_expire_at)
+        if not self.waits_for_start:
             return contact
         timer = None if self.start_at is None else 0
         waiting = replace(contact.changes[0], kind=Status.SCHEDULED, until=self.start_at, timer=timer)
