@@ -1,4 +1,5 @@
-"""Nearly every test here runs a simulated world: they count as simulation, which `make test` runs on one Python."""
+"""Nearly every test here runs a simulated world, so they are marked as simulation; `make test` runs them on one
+Python."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 """A plan predicts what happens if every attempt fails: random policies go through the whole dial path, with a carrier
-whose calls ring until it ends them.
+whose calls ring until the carrier ends them.
 
 Many calls share a world, since each of its requests to AWS costs a millisecond. Its carrier ends a call exactly at the
 ring timeout, as a plan assumes; Twilio takes some seconds more.
