@@ -1,4 +1,4 @@
-"""Changes of one critical line, or of the order of two, and the test that must detect each.
+"""Changes of one critical line, or of the order of two, each with the test that must detect it.
 
 `old` occurs exactly once in the file: when you move or rewrite such a line, update its mutant. `make mutants` runs all.
 """
@@ -27,7 +27,7 @@ class Mutant:
         return _SOURCES / self.file
 
     def applied_to(self, text: str) -> str:
-        """Raises `ValueError` unless `old` occurs exactly once."""
+        """`text` with the mutant applied. Raises `ValueError` unless `old` occurs exactly once."""
         if (times := text.count(self.old)) != 1:
             raise ValueError(f"{self.name}: its text occurs {times} times in {self.file}, and must occur once")
         return text.replace(self.old, self.new)
@@ -35,7 +35,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A change that no test can detect, since no promise depends on that line, and why."""
+    """A change that no test can detect, since no promise depends on that line, with the reason."""
 
     name: str
     file: str
