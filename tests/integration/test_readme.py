@@ -73,7 +73,7 @@ RUNS = {name: text for _, kind, name, _, text in BLOCKS if kind == "run"}
 OUTPUTS = {name: text for _, kind, name, _, text in BLOCKS if kind == "output"}
 LAST = {name for _, _, name, last, _ in BLOCKS if last}
 ELSEWHERE = {"verify", "demo"}
-"""Blocks that have a test of their own."""
+"""Blocks that have their own tests."""
 TWICE = {"idempotent"}
 HOUR = timedelta(hours=1)
 
@@ -87,7 +87,7 @@ _CHANGING = (
 
 
 def settled(text: str) -> str:
-    """`text` without the parts that differ each time."""
+    """`text` without the parts that differ from run to run."""
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)
     return text
@@ -179,9 +179,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 
 def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) -> dict[str, str]:
-    """The output of each command, run in order.
+    """Return the output of each command, run in order.
 
-    `folder` gets what a reader has: an `aws` command that knows the deployed stack's table, `make` with everything
+    `folder` receives what a reader has: an `aws` command for the deployed stack's table, `make` with everything
     installed, and `redial`. Requests to the ports of `make run` go to those of `stack`.
     """
     ports = {3000: stack.url, 3001: stack.carrier_url, 3002: stack.inbox_url}
@@ -219,7 +219,8 @@ def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) 
 
 
 def test_the_readmes_commands_are_complete() -> None:
-    """No command has a placeholder for a value that the reader would have to copy, and all that can run here do."""
+    """No command has a placeholder for a value that the reader would have to copy, and every command that can run here
+    does."""
     for page in ("README.md", "keys.md", "operating.md", *sorted({page for page, kind, *_ in BLOCKS if kind == "run"})):
         for block in re.findall(r"^```bash\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL):
             assert re.findall(r"<[A-Za-z_]+>|…|\.\.\.", block) == [], f"{page}: {block}"
