@@ -1,4 +1,4 @@
-"""Executions and batches are saved in one place, and lost races are repeated a limited number of times."""
+"""Executions and batches are saved in one place, and a step that lost a race is repeated a limited number of times."""
 
 import ast
 from collections.abc import Iterator
@@ -8,18 +8,19 @@ from tests.support.template import ROOT
 
 SOURCES = ROOT / "layers/redial/redial"
 WITHOUT_DUE_TIME = {"agents", "circuits", "numbers"}
-"""Stores of items that have neither events nor a due time: what saves them needs no lease and no `with_due`."""
+"""Stores of items with neither events nor a due time: saving them needs no lease and no `with_due`."""
 
 
 def parsed(*folders: Path) -> Iterator[tuple[str, ast.Module]]:
-    """Path below the repository and syntax tree of every module in these folders."""
+    """The path below the repository and the syntax tree of every module in these folders."""
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def saves(tree: ast.Module) -> list[str]:
-    """The last name before each `.save`, called or only mentioned: `executions` for `services.executions.save`."""
+    """The last name before each `.save`, whether called or only mentioned: `executions` for
+    `services.executions.save`."""
     owners = [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "save"]
     return [ast.unparse(owner).rpartition(".")[2] for owner in owners]
 
@@ -48,7 +49,8 @@ def test_a_save_is_found_however_it_is_written() -> None:
 
 
 def test_no_use_case_repeats_a_step_without_a_limit() -> None:
-    """Except the batch worker: each round does one kind of work, and its list of contacts ends with the file."""
+    """The batch worker is the exception: each round does one kind of work, and its list of contacts ends with the
+    file."""
     found = {path: endless_loops(tree) for path, tree in parsed(SOURCES / "usecases")}
     assert {path: names for path, names in found.items() if names} == {
         "layers/redial/redial/usecases/run_batch.py": ["run", "_contacts"]
