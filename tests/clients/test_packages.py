@@ -111,8 +111,7 @@ def _shell(name: str) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A shell's environment: `redial` on the PATH, a home of its own, and one file of contacts in the working
-    folder."""
+    """A shell's environment: `redial` on the PATH, a home of its own, one file of contacts in the working folder."""
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin/redial"
     command.write_text(f'#!/bin/sh\nPYTHONPATH={CLIENT} exec {sys.executable} -m redial_client.cli "$@"\n')
@@ -170,7 +169,7 @@ def test_zsh_completes_what_is_typed(before: str, after: str, environment: dict[
         os.close(terminal)
 
         def shown(typed: str, expected: str) -> None:
-            """Type, and read until the screen shows the expected text. After 30 seconds of silence, fail with what it
+            """Type, and read until the screen shows the expected text; after 30 seconds of silence, fail with what it
             shows."""
             screen.write(typed.encode())
             seen = ""

@@ -11,8 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Route, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-"""The browser's program; empty if there is none. Continuous integration installs and requires it:
-`BROWSER=required`."""
+"""The browser's program; empty if there is none. Continuous integration requires it: `BROWSER=required`."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _FLAGS += ["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
 _AXE = {

@@ -224,7 +224,7 @@ top, the picture shows, or which part of it."""
 
 
 def main(names: Sequence[str]) -> None:
-    """Write the pictures of these names (none: all). With `try FOLDER`, write each there, also in dark mode and for a
+    """Write the pictures of these names (none: all). With `try FOLDER`, write each there, also in dark and for a
     phone."""
     folder = FOLDER
     variants: dict[str, dict[str, Any]] = {"": {}}

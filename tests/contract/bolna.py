@@ -57,8 +57,7 @@ DIGITS = _matches(r"\d+")
 TIME = _is_time
 
 ABSENT, NULL, TYPE, VALUE, STATUS = "absent", "null", "type", "value", "status"
-"""The kinds of differences: a missing key; null; another type; a value outside the published enumeration; another HTTP
-status."""
+"""The kinds of differences: a missing key, null, another type, a value that is not published, another HTTP status."""
 
 
 def differences(shape: Any, value: Any, at: str = "") -> Iterator[tuple[str, str]]:

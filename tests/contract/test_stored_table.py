@@ -63,8 +63,7 @@ def _from_then(item: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def restored(recorded: Any) -> Iterator[tuple[LocalClient, Any]]:
-    """A stack with the current code, the recorded items and the recorded time, and the record with this stack's
-    addresses."""
+    """A stack with the current code, the recorded items and time; and the record with this stack's addresses."""
     with local_stack(start_at=datetime.fromisoformat(recorded["at"]), first_agent=False) as client:
         stack, text = client.stack, json.dumps(recorded)
         for name, url in (("inbox", stack.inbox_url), ("files", stack.files_url), ("api", stack.url)):
@@ -189,8 +188,7 @@ def test_the_api_renders_recorded_items_as_before(recorded: Any) -> None:
 
 
 def test_recorded_events_and_callbacks_are_still_understood(recorded: Any) -> None:
-    """Events of schedules and invocations, and the carrier's callbacks, all arrive at once, as after a long
-    interruption."""
+    """All events of schedules and invocations, and all callbacks, arrive at once, as after a long interruption."""
     with restored(recorded) as (client, here):
         for callback in here["callbacks"]:
             url, form = client.stack.url + callback["path"], callback["parameters"]

@@ -265,8 +265,7 @@ class Story:
         self.log(f"ended: {execution['status']}, attempts {' and '.join(attempts)}")
 
     def _every_webhook_arrived(self, execution_id: str) -> None:
-        """Assert that all webhooks arrived in order, by the stack's log and, if it can be read, by the webhook
-        itself."""
+        """Assert that all webhooks arrived in order, by the stack's log and, if readable, by the webhook itself."""
 
         def accepted() -> list[int]:
             entries = self.target.api("GET", f"/executions/{execution_id}/log").json["data"]

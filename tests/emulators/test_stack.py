@@ -93,8 +93,7 @@ def test_schedules_may_fire_late_and_twice_with_the_same_result() -> None:
 
 
 def test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time() -> None:
-    """EventBridge Scheduler has a precision of a minute: nothing guarantees that a schedule never fires seconds
-    early."""
+    """EventBridge Scheduler is precise to the minute: nothing guarantees that a schedule never fires seconds early."""
     with local_stack(firing=at_the_minute) as client:
         client.advance(37)
         client.script(TO, "no-answer", "busy", "completed")

@@ -107,8 +107,7 @@ def _anchor(name: str) -> str:
 
 
 def test_every_alarm_links_to_its_own_heading_of_the_runbook() -> None:
-    """The same alarm of several functions shares one heading: `DialFunctionFailingAlarm` links to `###
-    FunctionFailing`."""
+    """Alarms of several functions share one heading: `DialFunctionFailingAlarm` links to `### FunctionFailing`."""
     headings = re.findall(r"^#{2,3} (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     prefixes = ["", *(function["LogicalId"].removesuffix("Function") for function in functions().values())]
     for name in ALARMS:

@@ -1,5 +1,4 @@
-"""Deploying template.yaml: no resource with state is replaced, and parameters decide how new versions are rolled
-out."""
+"""Deploying template.yaml: no resource with state is replaced, and parameters control the rollout of new versions."""
 
 import copy
 import json
@@ -175,8 +174,7 @@ def test_a_domain_requires_tls_1_2_and_leads_to_the_api() -> None:
 
 
 def test_the_address_that_carriers_sign_is_the_stacks_output() -> None:
-    """It is PublicUrl, else the domain, else API Gateway's own address, which `carrier_callback` takes from each
-    request."""
+    """PublicUrl, else the domain, else API Gateway's own address, which `carrier_callback` takes from each request."""
     own = {"Fn::Sub": "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}
 
     def chosen(last: Any) -> dict[str, Any]:

@@ -1,5 +1,4 @@
-"""The result of `make dist`, with a small layer: only `make deploy-check` builds the real one, which needs a
-network."""
+"""The result of `make dist`, with a small layer: building the real one needs a network (`make deploy-check`)."""
 
 import hashlib
 import importlib.util

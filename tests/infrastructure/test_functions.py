@@ -146,8 +146,7 @@ def test_a_delayed_start_is_received_before_its_message_expires() -> None:
 
 
 def test_functions_that_cause_their_own_runs_are_exempt_from_loop_detection() -> None:
-    """dial invokes itself for the next queued call, deliver for redeliveries, batch and sweep for the rest of their
-    work."""
+    """dial invokes itself for the next queued call, deliver for redeliveries, batch and sweep for remaining work."""
     allowed = {name for name, function in FUNCTIONS.items() if function.get("RecursiveLoop") == "Allow"}
     assert allowed == {"batch", "deliver", "dial", "sweep"}
 

@@ -19,8 +19,7 @@ def parsed(*folders: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 def saves(tree: ast.Module) -> list[str]:
-    """The last name before each `.save`, whether called or only mentioned: `executions` for
-    `services.executions.save`."""
+    """The last name before each `.save`, called or only mentioned: `executions` for `services.executions.save`."""
     owners = [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "save"]
     return [ast.unparse(owner).rpartition(".")[2] for owner in owners]
 
@@ -49,8 +48,7 @@ def test_a_save_is_found_however_it_is_written() -> None:
 
 
 def test_no_use_case_repeats_a_step_without_a_limit() -> None:
-    """The batch worker is the exception: each round does one kind of work, and its list of contacts ends with the
-    file."""
+    """Except the batch worker: each round does one kind of work, and its list of contacts ends with the file."""
     found = {path: endless_loops(tree) for path, tree in parsed(SOURCES / "usecases")}
     assert {path: names for path, names in found.items() if names} == {
         "layers/redial/redial/usecases/run_batch.py": ["run", "_contacts"]

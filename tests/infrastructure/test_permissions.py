@@ -521,7 +521,7 @@ def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> No
 
 
 def _everything_that_endpoints_answer(client: LocalClient) -> None:
-    """Cover suppressions by a webhook's answer, a refusal and a report, the account's first among them, and a kept
+    """Cover suppressions by a webhook's answer, a refusal and a report, the account's first included, and a kept
     verdict."""
     inbox, answer = client.stack.inbox_url, client.stack.inbox.answer
     answer("scrub", Scripted({"allowed": True, "expires_at": "2030-01-01T00:00:00Z"}))

@@ -199,8 +199,7 @@ ROOM_FOR_PARAMETERS = 64
 
 
 def test_descriptions_that_make_new_versions_cannot_grow_too_long() -> None:
-    """They contain parameter values, and Lambda accepts 256 characters for a layer's and for a version's
-    description."""
+    """They contain parameter values, and Lambda accepts 256 characters for each: a layer's and a version's."""
     longest = {
         "LogLevel": "WARNING",
         "KeepDays": str(PARAMETERS["KeepDays"]["MaxValue"]),

@@ -237,8 +237,7 @@ def test_an_unusable_file_fails_the_batch_and_stops_stored_contacts(
 
 @pytest.mark.parametrize(("during_insert", "inserts"), [(1, 2), (INSERTS, INSERTS)])
 def test_a_stop_ends_the_ingestion(client: LocalClient, during_insert: int, inserts: int) -> None:
-    """The stop takes effect at the next checkpoint, or at the end. Stored contacts are stopped, and no call is
-    placed."""
+    """It takes effect at the next checkpoint or at the end. Stored contacts are stopped, and no call is placed."""
     batch_id = create(client, contacts(), ("start", "now"))
     watch = during(client, during_insert, "POST", f"/batches/{batch_id}/stop")
     client.advance(5)

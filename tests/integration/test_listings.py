@@ -1,5 +1,4 @@
-"""Listings: whole, in pages and in linked parts, with exact totals and a cost that does not depend on the number of
-calls."""
+"""Listings: whole, in pages and in linked parts; exact totals; a cost that does not depend on the number of calls."""
 
 import random
 import re

@@ -169,7 +169,7 @@ def test_another_accounts_id_in_the_path_is_unknown(
 
 
 def filled(template: str, ids: dict[str, list[str]], given: dict[str, str] | None = None) -> str:
-    """A path with `given` ids, and the first account's ids in all other fields: the first ids of all fields belong
+    """A path with `given` ids, and in all other fields the first account's; the first ids of all fields belong
     together."""
     firsts = {name: of_field[0] for name, of_field in ids.items()}
     return template.format(**firsts | (given or {}))

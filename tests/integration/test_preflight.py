@@ -266,8 +266,7 @@ def counted(client: LocalClient, batch_id: str) -> tuple[dict[str, int], Any]:
 def test_the_batch_is_finished_within_the_interval_foreseen(
     client: LocalClient, config: dict[str, Any], fields: dict[str, str]
 ) -> None:
-    """The carrier's outcomes are its defaults: some calls are answered, some are not. Noon UTC is 7:00 in
-    Washington."""
+    """The carrier's outcomes are its defaults: some calls are answered, others not. Noon UTC is 7:00 in Washington."""
     client.configure(**config)
     lines = ["contact_number,time_zone"]
     lines += [f"{number(one)},{('', 'Europe/Berlin', 'Asia/Tokyo')[one % 3]}" for one in range(24)]

@@ -219,8 +219,7 @@ def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) 
 
 
 def test_the_readmes_commands_are_complete() -> None:
-    """No command has a placeholder for a value that the reader would have to copy, and every command that can run here
-    does."""
+    """No command has a placeholder for a value that the reader would have to copy, and all that can run here do."""
     for page in ("README.md", "keys.md", "operating.md", *sorted({page for page, kind, *_ in BLOCKS if kind == "run"})):
         for block in re.findall(r"^```bash\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL):
             assert re.findall(r"<[A-Za-z_]+>|…|\.\.\.", block) == [], f"{page}: {block}"

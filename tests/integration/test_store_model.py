@@ -465,8 +465,7 @@ def test_concurrent_acquisitions_never_exceed_the_lines() -> None:
 
 @pytest.mark.parametrize("lost", range(3))
 def test_a_shard_of_the_due_index_has_one_worker_at_a_time(client: Any, lost: int) -> None:
-    """This also holds if the answer to its write is lost. Each hop begins once, and an expired lease may be taken
-    over."""
+    """This also holds if its write's answer is lost. Each hop begins once, and an expired lease may be taken over."""
     store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
     with client.losing(lost):
         assert store.take("3", "a", 1, TEN, later)

@@ -350,8 +350,7 @@ def limit(client: LocalClient, lines: int) -> None:
 def test_changing_the_limit_across_a_shard_boundary_never_exceeds_the_higher_limit(
     client: LocalClient, before: int, after: int
 ) -> None:
-    """In earlier versions shards shared the lines evenly, so a change of their number changed every shard's
-    capacity."""
+    """Shards formerly shared the lines evenly, so a change of their number changed every shard's capacity."""
     limit(client, before)
     for index in range(90):
         client.script(f"+1415560{index:04d}", "completed")

@@ -1,5 +1,4 @@
-"""Nearly every test here runs a simulated world, so they are marked as simulation; `make test` runs them on one
-Python."""
+"""Nearly every test here runs a simulated world, so all are marked as simulation: `make test` uses one Python."""
 
 import pytest
 

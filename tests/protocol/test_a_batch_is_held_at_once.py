@@ -24,8 +24,7 @@ def world() -> Iterator[World]:
 
 
 def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Story, rest: str) -> str:
-    """Send the request while the dial of a batch's only contact holds a line and has read the batch. Return the batch
-    id."""
+    """Send the request while the dial of a batch's only contact holds a line and has read the batch; return its id."""
     admit = CircuitBreaker.admit
     asked: list[float] = []
 

@@ -110,9 +110,7 @@ def test_the_carriers_answer_is_stored_before_the_circuit_records_it(outcome: An
         world.run(HOUR)
         execution = world.seen.executions[execution_id]
         assert execution.state.status is Status.COMPLETED
-        assert execution.state.attempt.number == (2 if outcome == "error-500" else 1), (
-            "the same as without the refused writes"
-        )
+        assert execution.state.attempt.number == (2 if outcome == "error-500" else 1), "as without refused writes"
         assert world.violations == []
 
 

@@ -134,8 +134,7 @@ def test_a_call_that_was_answered_meanwhile_goes_on(world: World) -> None:
 
 @pytest.mark.parametrize("retried", [True, False])
 def test_a_call_that_ended_meanwhile_is_not_retried(world: World, retried: bool) -> None:
-    """The carrier knows that the call failed. If a retry would follow, the stop succeeds; otherwise the call was
-    over."""
+    """The carrier knows that the call failed. If a retry would follow, the stop succeeds; else the call is over."""
     story = Story(world, 5)
     execution_id = story.call("no-answer", "completed", **({} if retried else {"retry_config": {"enabled": False}}))
     world.run(5)

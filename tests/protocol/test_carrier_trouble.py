@@ -34,8 +34,7 @@ def answers(status: int, code: int | None = None, names_a_number: bool = False) 
 
 
 def outcomes_of_a_batch(trouble: Trouble, hours: float, lines: int = 5, contacts: int = 20) -> Counter[Status]:
-    """The outcomes of a batch, started when the trouble begins, whose contacts would all answer. Errors are not
-    retried."""
+    """The outcomes of a batch started with the trouble, whose contacts would all answer. Errors are not retried."""
     with world_of(5, Faults(5, {})) as world:
         story = Story(world, 5, lines=lines)
         rows = [story.number("completed") for _ in range(contacts)]

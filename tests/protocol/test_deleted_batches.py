@@ -36,8 +36,7 @@ def world() -> Iterator[World]:
 
 
 def post(world: World, story: Story, rows: list[str]) -> tuple[int, str, bool]:
-    """Send the same request each time. Returns its status, the batch id, and whether the answer repeats the first
-    one."""
+    """Send the same request each time; return its status, the batch id, and whether the answer is a replay."""
     form = [("agent_id", story.agent_id), ("start", "now")]
     body = multipart(form, "\n".join(["contact_number", *rows]))
     headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "job-1"}
@@ -82,8 +81,7 @@ def test_repeating_the_request_that_created_a_deleted_batch_dials_no_contact(wor
 
 
 def test_a_slow_first_request_does_not_create_the_batch_after_its_deletion(world: World) -> None:
-    """The slow request sends its write after the repeated request has created the batch and another one has deleted
-    it."""
+    """The slow request sends its write after the repeated one has created the batch and another has deleted it."""
     story = Story(world, 5)
     create = DynamoBatches.create
 

@@ -168,8 +168,7 @@ def test_an_unknown_marker_does_not_change_the_execution() -> None:
 
 @pytest.mark.parametrize("kind", ["transferred", "claimed-again", "xx"])
 def test_an_unknown_kind_that_may_affect_the_state_is_rejected(kind: str) -> None:
-    """The kind may be a status or a claim: if it were misread, this version would dial again or number events
-    wrongly."""
+    """The kind may be a status or a claim: misread, it would make this version dial again or misnumber events."""
     item = stored_execution.encode(queued())
     changes = [*json.loads(item["ch"]), [kind, 1000, 1]]
     with pytest.raises(ValueError, match=kind):

@@ -229,7 +229,7 @@ def limited(story: Story, **limits: Any) -> None:
 
 
 def test_attempts_over_a_cap_are_dialled_when_it_opens_and_not_given_up(world: World) -> None:
-    """The cap opens after a week: far later than a call may usually be late."""
+    """The cap opens after a week: far later than a call may otherwise be."""
     story = Story(world, 5)
     limited(story, caps=[{"attempts": 1, "hours": 168}])
     to = story.number("no-answer", "no-answer", "completed")
@@ -257,8 +257,7 @@ def test_attempts_over_a_cap_end_where_that_is_configured(world: World) -> None:
 
 
 def test_a_conversation_is_followed_by_the_pause_of_the_account(world: World) -> None:
-    """The pause also applies to calls of another agent, and if guardrails are bypassed. A voicemail is not a
-    conversation."""
+    """It also applies to calls of another agent and if guardrails are bypassed. A voicemail is not a conversation."""
     one, other = Story(world, 5), Story(world, 6)
     assert one.ask("PATCH", "/user/me", {"contact_limits": {"pause_after_conversation_hours": 24}}) is not None
     to, machine = one.number("completed", "completed"), one.number("voicemail", "completed")

@@ -228,8 +228,7 @@ def test_a_dial_above_a_lowered_limit_releases_no_line_of_a_claimed_attempt() ->
 
 
 class Paced(World):
-    """The same world with a pacer that reserves the given starts, and a carrier account that starts one call a
-    second."""
+    """A world with a pacer that reserves the given starts, and a carrier account that starts one call a second."""
 
     def __init__(self, execution: Execution, *starts: datetime) -> None:
         super().__init__(execution)

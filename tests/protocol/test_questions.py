@@ -1,5 +1,4 @@
-"""While an agent's endpoints are asked, which takes seconds, a stop, a pause, a suppression and calling hours still
-win."""
+"""While an agent's endpoints are asked, for seconds, a stop, a pause, a suppression and calling hours still win."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

@@ -1,5 +1,4 @@
-"""After a day an attempt ends as `error` only if the carrier placed nothing in all that time, or if its timer was
-late."""
+"""After a day an attempt ends as `error` only if the carrier placed nothing all that time, or its timer was late."""
 
 import json
 from datetime import timedelta

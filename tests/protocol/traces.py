@@ -266,8 +266,8 @@ class Validator:
             and after.state.attempts[-2].lost
             and any(one.late for one in placed)
         ):
-            # The carrier placed the call after its absence was already proof: the attempt may have been given up before
-            # the phone rang.
+            # The carrier placed the call after its absence was already proof: the attempt may be given up as
+            # if the phone rang later.
             given_up = _dial("waiting", 0, 0)
             yield f"dial: {_dial(_phase(before), 0, None)} → {given_up} (+1)"
             yield f"dial: {given_up} → {now}"

@@ -67,10 +67,9 @@ from tests.simulation.world import NEWER_NAME
 class Ablation:
     """A safeguard, a patch that removes it, and the promise that is then violated within `seeds` seeds.
 
-    `also`: promises that are then always or often violated too; if empty, only `detected_by` may be violated.
-    `rates`: of the faults against which the safeguard protects; None: drawn from the seed. `first`: the first seed,
-    just
-    before one that is known to detect the removal.
+    `also`: promises that are then always or often violated too; if empty, only `detected_by` may be violated. `rates`:
+    of the faults against which the safeguard protects; None: drawn from the seed. `first`: the first seed, just before
+    one that is known to detect the removal.
     """
 
     safeguard: str

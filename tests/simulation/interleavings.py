@@ -864,8 +864,7 @@ def delete_repeat(stage: Stage) -> Plan:
 def remove_repeat(stage: Stage) -> Plan:
     """A deleted batch is removed while its create request is repeated.
 
-    With one contact, since two may be counted in one shard of the table's stream or in two: the number of counters
-    varies.
+    It has one contact: two may be counted in one shard of the table's stream or in two, so the counters would vary.
     """
     batch_id, _ = stage.held_contact()
     stage.hold("batch")
@@ -965,8 +964,7 @@ class Broken:
 @dataclass
 class Explored:
     """The result for a pair. `requests`: of each actor in the first order; `possible`: the number of orders of that
-    many
-    requests; `repeated`: runs that differ from another only in requests that commute."""
+    many requests; `repeated`: runs that differ from another only in requests that commute."""
 
     requests: dict[str, int] = field(default_factory=dict)
     possible: int = 0

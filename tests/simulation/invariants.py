@@ -251,8 +251,7 @@ def never_two_live_calls_to_one_number(world: World, placed: Placed) -> None:
 
 
 def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
-    """No attempt exceeds a limit in force at its claim, counting calls claimed before it and conversations that have
-    ended."""
+    """No attempt exceeds a limit in force at its claim, counting earlier claims and conversations that have ended."""
     execution, claimed_at = world.seen.executions[placed.execution_id], world.seen.claimed_at
     at = claimed_at[placed.execution_id, placed.attempt]
     for limit in world.seen.contact_limits:
@@ -298,9 +297,7 @@ def _live_calls(world: World, pool_id: str) -> int:
     belong to other calls."""
     late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
     calls = (one for one in world.seen.calls_of[pool_id] if one.status not in ENDED and one.sid not in late)
-    return len(
-        {one.request.status_callback for one in calls}
-    )  # attempts: two calls of one attempt violate another promise
+    return len({one.request.status_callback for one in calls})  # attempts: two calls of one violate another promise
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
@@ -360,8 +357,7 @@ def no_window_over_its_budget(world: World, placed: Placed) -> None:
 
 
 def no_dial_after_its_call_has_expired(world: World, placed: Placed) -> None:
-    """A call expires `expires_after_minutes` after the time for which it was requested, a contact after its batch's
-    start."""
+    """A call expires `expires_after_minutes` after the time requested for it, a contact after its batch's start."""
     promise = "no dial after its call has expired"
     execution = world.seen.executions[placed.execution_id]
     asked, minutes = _asked(world, execution), _in_force(world, execution, "expires_after_minutes")
@@ -553,8 +549,7 @@ def no_call_waits_while_a_line_is_free(world: World, before: Execution | None, a
 
 
 def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | None:
-    """Since when it waited; None if it did not, or also waited for something else (a rate, a pause, calling hours, its
-    time)."""
+    """Since when it waited for a line; None if it did not, or if it also waited for a rate, a pause or a time."""
     state = execution.state
     if not execution.is_not_started:
         return state.queued_at if state.is_waiting and state.timer is None and not state.is_delayed else None
@@ -953,9 +948,8 @@ def batch_counts_equal_a_recount(world: World) -> None:
 
 
 def statistics_equal_a_recount(world: World) -> None:
-    """The statistics of every account, agent and batch equal a recount, for each day, once the last window has ended.
-    Calls that were removed with their batch still count for its agent and account; a deleted batch has no
-    statistics."""
+    """For each day, the statistics of every account, agent and batch equal a recount once the last window has ended.
+    Calls removed with their batch still count for its agent and account; a deleted batch has no statistics."""
     world.run(2 * STATISTICS_SECONDS)
     recount: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for execution in world.seen.executions.values():

@@ -71,8 +71,8 @@ NEWER_NAME = "zz"
 
 
 def _forget_environments() -> None:
-    """Empty all caches, as if every process had been replaced. AWS clients stay: they cache nothing and are slow to
-    create."""
+    """Empty all caches, as if every process had been replaced. AWS clients stay: they cache nothing and are slow
+    to create."""
     services.services_of.cache_clear()
 
 
@@ -205,11 +205,10 @@ class Seen:
     calling rules requested with it. `calls_of`: calls by agent, and by the lines of a key. `held`: lines in use by
     agent, or lines of a key, and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that
     has waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final,
-    or
-    an event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first accepted
-    the carrier's report that a machine had answered, by attempt. `refused_by_fault`: attempts refused for a fault of
-    the
-    account. `yes_of_hook`: when an agent's hook allowed an attempt; `verdicts`: those of scrubs by agent and number.
+    or an event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first
+    accepted the carrier's report that a machine had answered, by attempt. `refused_by_fault`: attempts refused for a
+    fault of the account. `yes_of_hook`: when an agent's hook allowed an attempt; `verdicts`: those of scrubs by agent
+    and number.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))

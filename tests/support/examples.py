@@ -9,8 +9,7 @@ WHOLE = 100
 
 
 def register_profiles() -> None:
-    """Register both profiles: they try the same examples in each run, without a deadline, and keep nothing between
-    runs."""
+    """Register both profiles: each run tries the same examples, without a deadline, and keeps nothing between runs."""
     settings.register_profile(GATE, settings.get_profile("ci"), max_examples=WHOLE // 3)
     settings.register_profile(NIGHTLY, settings.get_profile("ci"), max_examples=WHOLE)
 

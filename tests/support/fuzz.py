@@ -168,8 +168,7 @@ def _record(campaign: Campaign, phase: str, recorder: ScenarioRecorder) -> None:
 
 
 def two_accounts(directory: Path, keys: Mapping[str, str]) -> dict[str, Any]:
-    """The setting `auth` for a campaign by several accounts, by names and API keys. No account may see another's
-    data."""
+    """The setting `auth` for a campaign by several accounts: names and API keys. No account may see another's data."""
     file = directory / "accounts.json"
     users = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}

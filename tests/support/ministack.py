@@ -91,7 +91,7 @@ class MiniStack(Stack):
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], **changed)
 
     def set_environment(self, **variables: str) -> None:
-        """Override variables of every function that has them, with local addresses, which the template rightly
+        """Override variables of every function that has them with local addresses, which the template rightly
         rejects."""
         client = self.client("lambda")
         for function in functions():
@@ -144,8 +144,7 @@ class MiniStack(Stack):
         self._allow_too("contacts", several)
 
     def _allow_too(self, name: str, also: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Add a policy of that name to each role, with `also` applied to each of its statements (None: nothing to
-        add)."""
+        """Add a policy of that name to each role, with `also` applied to each of its statements (None: add nothing)."""
         iam = self.client("iam")
         for resource in self.resources().values():
             if resource["ResourceType"] != "AWS::IAM::Role":

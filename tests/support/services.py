@@ -137,7 +137,7 @@ class TableServices(GivenServices):
 def table_services(
     client: "DynamoDBClient", table_name: str = TABLE_NAME, now: Callable[[], datetime] | None = None, **given: Any
 ) -> TableServices:
-    """Adapters for that table, which cache nothing unless `now` is given. Services in `given` replace or complement
+    """Adapters for that table, which cache nothing unless `now` is given; services in `given` replace or add to
     them."""
     executions, batches = DynamoExecutions(client, table_name), DynamoBatches(client, table_name)
     stores: dict[str, Any] = {

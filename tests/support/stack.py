@@ -57,8 +57,7 @@ def build(folder: Path, python: str, processor: str = platform.machine()) -> Non
 
 
 def make_dist(folder: Path, python: str, processor: str = platform.machine()) -> Path:
-    """Make a release as `make dist` does, with the layer for that Python version and architecture; return its
-    folder."""
+    """Make a release as `make dist` does, with the layer for that Python version and architecture; return its path."""
     processor = "aarch64" if processor == "arm64" else processor
     dist.build_layer(folder / "layer", LAYER_PYTHON=python, LAYER_PROCESSOR=processor)
     dist.write(folder / "layer", folder / "dist")

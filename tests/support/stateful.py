@@ -40,8 +40,7 @@ print(json.dumps(found))
 
 
 def as_it_is(document: dict[str, Any], create_only: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """The parts of a template that must not change: by logical id, its type and the create-only properties that are
-    set."""
+    """The parts of a template that must not change: by logical id, the type and the create-only properties set."""
     return {
         logical_id: {
             "type": resource["Type"],

@@ -132,7 +132,7 @@ def check(zone: str, policies: int, chance: random.Random) -> int:
 
 
 def check_budget(rule: CallingRule, zones: list[str], begin: datetime, edges: list[int], chance: random.Random) -> int:
-    """Compare the rule after one to four attempts at open minutes, the last one just before; return the number of
+    """Compare the rule after one to four attempts at open minutes, the last just before; return the number of
     checks."""
     clocks = [wall_clock(zone, begin) for zone in zones]
     is_in = [n for n in range(len(clocks[0])) if all(is_open(rule, clock[n], []) for clock in clocks)]

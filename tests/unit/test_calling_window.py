@@ -94,8 +94,7 @@ CHANGES = [(zone, at) for zone in CHANGING for at in changes_of(zone)]
 
 
 def first_open_minute(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
-    """The reference: `now`, or the first full minute after it within the hours of all zones, by trying the next five
-    days."""
+    """The reference: `now`, or the first full minute after it within the hours of all zones; it tries five days."""
     hours = {(start + n) % 24 for n in range((end - start) % 24 or 24)}
     places = [ZoneInfo(zone) for zone in zones]
     at = now

@@ -773,8 +773,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def a_recheck_is_due_while_it_is_open(self) -> None:
-        """The due time is its own, or its batch's while nothing has happened to it or it waits in the batch's delayed
-        set."""
+        """By its own due time, or by its batch's while nothing has happened to it or it waits in the delayed set."""
         execution, state = self.execution, self.execution.state
         done = state.is_final or (state.is_waiting and state.is_delayed)
         expected = not execution.is_not_started and (not done or bool(execution.pending()))

@@ -1,5 +1,4 @@
-"""The carrier of the signed HTTP contract without a network: what is sent, and the meaning of each answer and
-report."""
+"""The carrier of the signed HTTP contract without a network: its requests, and the meaning of answers and reports."""
 
 import json
 import os

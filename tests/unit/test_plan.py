@@ -156,8 +156,7 @@ def test_a_deleted_agent_ends_the_plan() -> None:
 
 
 def test_the_gates_that_need_no_line_are_asked_first() -> None:
-    """Dial does the same: a call that expires before its hours open ends for that reason, even if a limit is reached as
-    well."""
+    """As in dial: a call that expires before its hours open ends for that reason, even if a limit is reached too."""
     call = waiting(expires_at=TEN + minutes(60), calling_rule="12:30-13")
     reached = Contact(ContactHistory((TEN - minutes(1),)))
     made = plan(facts(call, account_limits=ContactLimits.parse("1/7d"), contact=reached))

@@ -810,8 +810,7 @@ def test_twiml_is_valid_xml_or_refused(path: str, query: str) -> None:
 
 
 def test_twiml_takes_at_most_4000_characters() -> None:
-    """This is Twilio's limit for a request's `Twiml`. A short URL may result in long TwiML: each parameter has its own
-    element."""
+    """This is Twilio's limit for `Twiml`. A short URL may become long TwiML: each parameter has its own element."""
     longest = f"wss://m.example/{'x' * (4000 - len(connect_stream('wss://m.example/')))}"
     assert len(connect_stream(longest)) == 4000
     with pytest.raises(ValueError, match="takes 4001 characters"):

@@ -86,8 +86,7 @@ def test_any_other_text_is_refused_with_a_value_error(text: str) -> None:
 def test_a_signature_verifies_with_any_one_secret(
     keys: list[bytes], webhook_id: str, at: datetime, body: bytes
 ) -> None:
-    """Signatures follow the published scheme: HMAC-SHA256 over the bytes `id.timestamp.body`, one signature per
-    secret."""
+    """By the published scheme: HMAC-SHA256 over the bytes `id.timestamp.body`, one signature per secret."""
     headers = sign([new_secret(key) for key in keys], webhook_id, at.replace(tzinfo=UTC), body)
     assert int(headers["webhook-timestamp"]) == (at - datetime(1970, 1, 1)) // timedelta(seconds=1)
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
