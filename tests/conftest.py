@@ -1,4 +1,4 @@
-"""For every test: Hypothesis profiles, and a report on standard error of a test that runs long, while it runs."""
+"""For every test: Hypothesis profiles, and a report on standard error about a test that takes long, while it runs."""
 
 import faulthandler
 import gc
@@ -15,7 +15,7 @@ register_profiles()
 
 
 class Watch(threading.Thread):
-    """Names a test that runs for a minute, and after four shows what each thread is doing."""
+    """Names a test that has run for a minute, and after four minutes shows what each thread is doing."""
 
     NAME_SECONDS, STACKS_SECONDS = 60, 240
 
@@ -49,13 +49,13 @@ _WATCH = pytest.StashKey[Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.set_threshold(200_000, 10, 10)  # as the functions have it, and from the first import on
+    gc.set_threshold(200_000, 10, 10)  # as in the functions, and from the first import on
     config.stash[_WATCH] = Watch()
     config.stash[_WATCH].start()
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # what was imported stays: it need not be searched for cycles
+    gc.freeze()  # imported modules stay: they need not be searched for cycles
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""The command `redial` in a test: against one local stack for each module, with a folder of settings for each test."""
+"""The command `redial` in a test: one local stack per module, and one folder of settings per test."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def local() -> Iterator[LocalClient]:
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder of settings, and none in the environment; the file of profiles in it."""
+    """The path of a file of profiles in an empty settings folder, with no settings in the environment."""
     for name in ("REDIAL_URL", "REDIAL_API_KEY", "REDIAL_PROFILE", "REDIAL_AGENT", "REDIAL_CARRIER_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -46,7 +46,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run the command with these arguments. `sleep`: how it waits; it must not wait by default."""
+    """Run the command with these arguments. `sleep`: how it waits; by default it must not wait."""
 
     def never(seconds: float) -> None:
         raise AssertionError(f"the command waits for {seconds} s")
@@ -67,7 +67,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def redial(run: Run, local: LocalClient, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same, with the stack's URL and key in the environment."""
+    """Run the command with the stack's URL and key in the environment."""
     monkeypatch.setenv("REDIAL_URL", local.stack.url)
     monkeypatch.setenv("REDIAL_API_KEY", local.stack.api_key)
     monkeypatch.setenv("REDIAL_CARRIER_URL", local.stack.carrier_url)

@@ -163,7 +163,7 @@ def test_an_error_names_its_fields(local: LocalClient, redial: Redial) -> None:
 
 
 class Scripted:
-    """A server whose answers are scripted: an HTTP status, a response, or `RESET`. The last one repeats."""
+    """A server with scripted answers: an HTTP status, a response, or `RESET`. The last one repeats."""
 
     def __init__(self, *answers: int | Response | None) -> None:
         self.answers = list(answers)

@@ -35,7 +35,7 @@ UNKNOWN = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
 @pytest.mark.parametrize("arguments", [["--help"], ["call", "--help"], ["__complete", "batch", ""]])
 def test_help_and_completion_import_neither_requests_nor_rich(arguments: list[str]) -> None:
-    """Modules are counted, since times differ by machine."""
+    """Modules are counted, since times differ between machines."""
     program = (
         "import sys; before = set(sys.modules)\n"
         "from redial_client.cli import main\n"
@@ -77,7 +77,7 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(arguments: list[str], error: s
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -510,7 +510,7 @@ def test_events_are_forwarded_once_in_order_and_signed(redial: Run, local: Local
 
 
 def test_the_nth_status_in_a_log_is_the_nth_event(local: LocalClient) -> None:
-    """`listen` depends on it, whatever becomes of a call."""
+    """`listen` relies on this for every kind of call."""
     retries = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [5], "retry_on_voicemail": True}
     made = []
     for number, *outcomes in (

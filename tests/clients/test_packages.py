@@ -38,7 +38,7 @@ def test_there_is_one_version() -> None:
 
 
 def test_the_pyz_runs_alone(tmp_path: Path) -> None:
-    """With no other package: Python is started without its site-packages."""
+    """Python starts without its site-packages, so no other package is available."""
     pyz = BUILD["build_pyz"](tmp_path)
     environment = {"XDG_CONFIG_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
@@ -111,7 +111,7 @@ def _shell(name: str) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A shell's, with `redial` on the PATH, a home of its own and one file of contacts in the working folder."""
+    """A shell's environment: `redial` on the PATH, a home of its own, one file of contacts in the working folder."""
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin/redial"
     command.write_text(f'#!/bin/sh\nPYTHONPATH={CLIENT} exec {sys.executable} -m redial_client.cli "$@"\n')
@@ -150,7 +150,7 @@ def test_fish_completes(environment: dict[str, str], tmp_path: Path) -> None:
     ("before", "after"), [("fpath=(~ $fpath)", ""), ("", 'eval "$(redial completion zsh)"')], ids=["fpath", "eval"]
 )
 def test_zsh_completes_what_is_typed(before: str, after: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """As a file in $fpath, or evaluated after compinit; zsh completes only on a terminal."""
+    """The completion is a file in $fpath, or is evaluated after compinit; zsh completes only in a terminal."""
     zsh = _shell("zsh")
     (tmp_path / "_redial").write_text(SCRIPTS["zsh"])
     keyboard, terminal = os.openpty()
@@ -169,7 +169,8 @@ def test_zsh_completes_what_is_typed(before: str, after: str, environment: dict[
         os.close(terminal)
 
         def shown(typed: str, expected: str) -> None:
-            """Type, and read until the screen shows it. Fails, with what it shows, after 30 seconds of silence."""
+            """Type, and read until the screen shows the expected text; after 30 seconds of silence, fail with what it
+            shows."""
             screen.write(typed.encode())
             seen = ""
             while expected not in seen:
@@ -187,7 +188,7 @@ def test_zsh_completes_what_is_typed(before: str, after: str, environment: dict[
 
 
 def test_every_command_has_a_function() -> None:
-    """`run` of each command names a function, and each help has the common options."""
+    """Each command's `run` names a function, and each help lists the common options."""
     parser = build()
     every = [(name, run) for name, run, *_ in COMMANDS]
     every += [(f"{name} {part}", run) for name, _, parts in GROUPS for part, run, *_ in parts]

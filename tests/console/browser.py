@@ -1,4 +1,4 @@
-"""The console in headless Chromium against the local stack: opening screens, checking them, taking pictures."""
+"""The console in headless Chromium against the local stack: open screens, check them, take pictures."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, Route, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-"""The browser's program; empty: there is none. Continuous integration installs and requires it: `BROWSER=required`."""
+"""The browser's program; empty if there is none. Continuous integration requires it: `BROWSER=required`."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _FLAGS += ["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
 _AXE = {
@@ -19,7 +19,7 @@ _AXE = {
     "resultTypes": ["violations"],
     "selectors": False,
 }
-"""The rules of all checks. What passes and where it stands is half of axe's time, and not asked for."""
+"""Options for all axe checks. Listing what passes, and where, would take half of axe's time."""
 WIDE, PHONE = (1280, 800), (390, 844)
 LONGEST_WAIT = 15_000
 """Milliseconds that a test waits for the screen."""
@@ -37,8 +37,8 @@ def chromium() -> Iterator[Browser]:
 
 
 class Console:
-    """One visitor's tab. `faults` collects what no screen may do: errors on the browser's console (a refused request is
-    no such error if a test expects it by `refused`), exceptions, and requests to other servers."""
+    """One visitor's tab. `faults` collects what no screen may do: errors on the browser's console (except a refused
+    request, if `refused` is set because the test expects it), exceptions, and requests to other servers."""
 
     def __init__(self, browser: Browser, url: str, *, size: tuple[int, int] = WIDE, dark: bool = False) -> None:
         self.url = url
@@ -78,13 +78,13 @@ class Console:
         return self
 
     def signed_in(self, key: str, screen: str = "now") -> "Console":
-        """As after a sign-in with that key, in this tab: the screen is opened without the form."""
+        """Open the screen as after a sign-in with that key in this tab, without the form."""
         self._context.add_init_script(f"sessionStorage.setItem('redial.key', {key!r})")
         self.page.goto(f"{self.url}/console#/{screen}")
         return self.settled()
 
     def open(self, *parts: str) -> "Console":
-        """Open a screen by its address, as a link does, and wait until nothing loads any more."""
+        """Open a screen by its address, as a link does, and wait until loading ends."""
         self.go(*parts)
         return self.settled()
 
@@ -100,8 +100,8 @@ class Console:
         return found
 
     def slowly(self, url: str, act: Callable[[], Any]) -> None:
-        """Do `act` while the next request to that URL waits: assert that the screen shows that it loads, and let the
-        request go."""
+        """Run `act` while the next request to that URL is held back: assert that the screen shows that it is loading,
+        then let the request proceed."""
         held: list[Route] = []
 
         def keep(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""A campaign of some thousand contacts, as the counts that `tally` would have stored: what the screen Learn shows."""
+"""A campaign of some thousand contacts, as the counts that `tally` would store, for the screen Learn."""
 
 from collections import Counter
 from datetime import timedelta
@@ -13,12 +13,12 @@ _CALLER_IDS = ("+12025550100", "+12025550101")
 _COUNTRIES = ("US", "US", "US", "US", "CA")
 _GAPS_MINUTES = (20, 90, 300)
 _NOT_ANSWERED = {"n": 45, "b": 18, "v": 25, "d": 5, "f": 7}
-"""Outcomes besides an answer, by their letters, with weights."""
+"""Outcomes other than an answer, by their letters, with weights."""
 
 
 def count_campaign(local: LocalClient, contacts: int = 4000, seed: int = 7) -> None:
-    """Store the counts for the account and its first agent. Evenings answer more often, and so do longer gaps. The
-    carrier takes 2 cents for an answered attempt and 0.4 for another."""
+    """Store the counts for the account and its first agent. Calls in the evening are answered more often, and so are
+    calls after longer gaps. The carrier charges 2 cents for an answered attempt and 0.4 cents for any other."""
     random = Random(seed)
     days: dict[int, Counter[str]] = {}
     for _ in range(contacts):

@@ -1,4 +1,4 @@
-"""One browser for all tests of the folder, one stack for those of a file; a fresh tab for each test."""
+"""One browser for all tests of the folder, one stack per file, and a fresh tab per test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -34,7 +34,8 @@ def local() -> Iterator[LocalClient]:
 
 @pytest.fixture
 def open_console(browser: Browser, local: LocalClient) -> Iterator[Callable[..., Console]]:
-    """`open_console(screen, key=…, size=…, dark=…)`: a tab that is signed in. What no screen may do fails the test."""
+    """`open_console(screen, key=…, size=…, dark=…)`: a signed-in tab. The test fails if a screen does what no screen
+    may do."""
     opened: list[Console] = []
 
     def open_one(screen: str = "now", key: str | None = None, **options: Any) -> Console:

@@ -1,8 +1,8 @@
 """The five minutes of docs/five-minutes.md, played and recorded: `python -m tests.console.five_minutes`, with
 `PYTHONPATH=.:layers/redial`.
 
-It runs `make run`, does in the browser what the page says, writes `docs/five-minutes/<step>.png` and prints how many
-seconds after the command each step was reached. The ports 3000 to 3003 must be free.
+It runs `make run`, does in the browser what the page says, writes `docs/five-minutes/<step>.png` and prints when each
+step was reached, in seconds after the command. The ports 3000 to 3003 must be free.
 """
 
 import os
@@ -65,7 +65,7 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     file = contacts()
     started = time.monotonic()
-    with LOG.open("w") as log:  # a pipe that is not read would stop it
+    with LOG.open("w") as log:  # a pipe that is not read would block it
         stack = subprocess.Popen(["make", "run"], env=os.environ | {"SPEED": "60"}, stdout=log, start_new_session=True)
     try:
         while "  console  " not in LOG.read_text():

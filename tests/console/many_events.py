@@ -1,4 +1,4 @@
-"""An execution with hundreds of events, as the API would answer: how fast it is drawn does not depend on a stack."""
+"""An execution with hundreds of events, as the API would answer it: the speed of drawing does not depend on a stack."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ _ATTEMPTS = 4
 
 
 def execution_with(events: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The execution, over after four attempts, and its log: changes and as many webhooks, `events` together."""
+    """The execution, over after four attempts, and its log: changes and as many webhooks, `events` in total."""
     log: list[dict[str, Any]] = []
     attempts = []
     at, sequence = _START, 0
@@ -64,4 +64,4 @@ DRAW = """async ([execution, log]) => {
   host.getBoundingClientRect();
   return performance.now() - since;
 }"""
-"""Draws them in the console's page, in place of its screen. Returns the milliseconds until the layout is known."""
+"""Draws them in the console's page, replacing its screen. Returns the milliseconds until the layout is known."""

@@ -40,8 +40,8 @@ _RETRIES = {"enabled": True, "max_retries": 3, "retry_intervals_minutes": [15, 4
 
 @dataclass
 class Story:
-    """What the pictures refer to. Batches are `finished`, `running` and `ready`; `calls` are executions by outcome, of
-    which `no-answer` waits for a retry and `retried` was answered at its third attempt."""
+    """What the pictures refer to. Batches are `finished`, `running` and `ready`; `calls` are executions by outcome:
+    `no-answer` waits for a retry, and `retried` was answered at its third attempt."""
 
     client: LocalClient
     agents: dict[str, str]
@@ -52,12 +52,12 @@ class Story:
 
 
 def number(index: int) -> str:
-    """The called number of that index, below 10,000."""
+    """The number to call with that index, below 10,000."""
     return f"+1202555{index:04}"
 
 
 def contacts(first: int, count: int) -> str:
-    """A file of contacts with names and time zones."""
+    """A contact file with names and time zones."""
     rows = [
         f"{number(index)},{_NAMES[index % len(_NAMES)]},{_ZONES[index % len(_ZONES)]}"
         for index in range(first, first + count)
@@ -66,7 +66,7 @@ def contacts(first: int, count: int) -> str:
 
 
 def tell(client: LocalClient) -> Story:
-    """Play the story, until a moment when calls are live, retries wait and a batch is ready."""
+    """Play the story until calls are live, retries wait and a batch is ready."""
     config = {"calling_guardrails": {"call_start_hour": 9, "call_end_hour": 20}, "max_concurrent_calls": 10}
     client.configure(agent_name="Appointment reminders", **config)
     agents = {
@@ -105,7 +105,7 @@ def tell(client: LocalClient) -> Story:
 
 
 def create_batch(story: Story, agent: str, file: str, name: str, **fields: str) -> str:
-    """Create a batch by the API; its id."""
+    """Create a batch with the API; return its id."""
     policy = {"policy": story.policy, **fields}
     body = multipart([("agent_id", story.agents[agent]), *policy.items()], file, name)
     return str(_good(story.client.api("POST", "/batches", body, Content_Type=CONTENT_TYPE))["batch_id"])
@@ -219,12 +219,12 @@ PICTURES: dict[str, Callable[[Console, Story], int | Locator | None]] = {
     "agents": agents,
     "keys": keys,
 }
-"""Each opens its screen and waits until the picture can be taken. It may return how many pixels of the page, from its
-top, the picture shows; or the part that it shows."""
+"""Each opens its screen and waits until the picture can be taken. It may return how many pixels of the page, from the
+top, the picture shows, or which part of it."""
 
 
 def main(names: Sequence[str]) -> None:
-    """Write the pictures of these names (none: all). After `try FOLDER` each is written there, also in dark and for a
+    """Write the pictures of these names (none: all). With `try FOLDER`, write each there, also in dark and for a
     phone."""
     folder = FOLDER
     variants: dict[str, dict[str, Any]] = {"": {}}

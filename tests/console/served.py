@@ -1,4 +1,4 @@
-"""The console as a browser gets it, without a browser."""
+"""The console as a browser receives it, without a browser."""
 
 import gzip
 import re
@@ -7,8 +7,8 @@ from tests.support.local_stack import Answer, request
 
 
 def served(url: str) -> dict[str, Answer]:
-    """All that a browser loads for the console of the stack at `url`, as it is sent: the page, as "", and by their
-    paths the files that it names. Bodies are compressed."""
+    """All that a browser loads for the console of the stack at `url`, as sent: the page under "", and the files that it
+    names under their paths. Bodies are compressed."""
     compressed = {"Accept-Encoding": "gzip"}
     page = request("GET", f"{url}/console", headers=compressed)
     names = re.findall(r'(?:src|href)="(/console/[^"]+)"', gzip.decompress(page.body).decode())

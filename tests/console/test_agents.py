@@ -1,4 +1,4 @@
-"""The screen Agents: list, make, change, test call, stop and delete."""
+"""The screen Agents: list, create, change, test call, stop and delete."""
 
 from collections.abc import Callable
 
@@ -47,7 +47,7 @@ def test_an_agent_is_made_and_changed(open_console: Open, local: LocalClient) ->
     page.get_by_label("Detect answering machines").check()
     page.get_by_role("button", name="Save").click()
     console.see("Saved.")
-    assert sent == [{"agent_config": {"policy": "weekdays@1", "voicemail_detection": True}}], "only what changed"
+    assert sent == [{"agent_config": {"policy": "weekdays@1", "voicemail_detection": True}}], "only the changed parts"
     assert local.api("GET", f"/v2/agent/{agent_id}").json["agent_config"]["voicemail_detection"] is True
     console.open("agents")
     page.get_by_role("heading", name="Agents", level=1).wait_for()

@@ -18,13 +18,13 @@ RETRY = {"enabled": True, "max_retries": 1, "retry_intervals_minutes": [30]}
 
 
 def rows(first: int, number: int) -> str:
-    """A file of so many contacts."""
+    """A file with that many contacts."""
     lines = [f"+1202555{index:04},Ada {index},America/Chicago" for index in range(first, first + number)]
     return "\n".join(["contact_number,name,time_zone", *lines]) + "\n"
 
 
 def created(local: LocalClient, file: str, name: str = "contacts.csv", **fields: str) -> str:
-    """The id of a batch of the first agent, whose file was read."""
+    """Create a batch of the first agent; return its id once its file has been read."""
     sent = {"agent_id": local.stack.agent_id, "retry_config": json.dumps(RETRY), **fields}
     answer = local.api("POST", "/batches", multipart([*sent.items()], file, name), Content_Type=CONTENT_TYPE)
     assert answer.status == 201, answer

@@ -22,8 +22,8 @@ LATER = ("+12025550120", "+12025550121", "+12025550122")
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[LocalClient]:
-    """A call that was reached at the fourth attempt, one that the carrier held, one that waits for a retry and whose
-    webhook failed; a page of calls that are not due yet."""
+    """The calls shown: one answered at the fourth attempt, one that the carrier held, one that waits for a retry and
+    whose webhook failed, and a page of calls that are not due yet."""
     with local_stack() as client:
         client.configure(voicemail_detection=True)
         client.script(REACHED, "no-answer", "busy", "voicemail", "completed")

@@ -34,7 +34,7 @@ def test_the_script_is_all_its_parts_without_their_comments() -> None:
 
 
 def test_a_name_is_of_one_part() -> None:
-    """All parts share one scope: the browser refuses a script with two of a name, and does not say where they are."""
+    """All parts share one scope: the browser rejects a script that defines a name twice, without saying where."""
     places: dict[str, list[str]] = {}
     for name in PARTS:
         text = (FOLDER / name).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The screen Keys and audit: keys are made, shown once and revoked; who changed what; what a key may not do."""
+"""The screen Keys and audit: keys are created, shown once and revoked; who changed what; what a key may not do."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The screen Learn: charts of the statistics, as tables too, by agent, batch and period."""
+"""The screen Learn: charts of the statistics, also as tables, by agent, batch and period."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

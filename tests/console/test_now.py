@@ -26,7 +26,7 @@ FAULT = {
 
 
 def changed(console: Console, local: LocalClient, **changes: Any) -> None:
-    """Open the screen with these changes of what GET /now answers."""
+    """Open the screen with these changes to the answer of GET /now."""
     body = {**local.api("GET", "/now").json, **changes}
     console.page.unroute("**/now")
     console.page.route("**/now", lambda route: route.fulfill(json=body))
@@ -59,7 +59,7 @@ def test_lines_in_use_and_due_retries_follow_the_calls(open_console: Open, local
         "due"
     ]["calls"]
     assert chart.count(": 1") == 1
-    local.advance(5)  # the live call ends; the screen follows without a button
+    local.advance(5)  # the live call ends; the screen updates without a click
     expect(lines).to_contain_text("0 of 10")
 
 

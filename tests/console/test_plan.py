@@ -1,4 +1,4 @@
-"""The screen Plan: the attempts in both zones, what moves them, and the call that is placed as planned."""
+"""The screen Plan: the attempts in both zones, what delays them, and the call that is placed as planned."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def test_the_attempts_are_shown_in_both_zones_with_what_moves_them(open_console:
     attempts = page.locator(".attempts li")
     attempts.nth(2).wait_for()
     shown = attempts.all_inner_texts()
-    # It is 7:00 on a Monday in New York, 13:00 in Berlin, the viewer's zone.
+    # It is 7:00 on a Monday in New York and 13:00 in Berlin, the viewer's zone.
     assert "Mon 26 Jan 09:00 New York" in shown[0] and "Mon 26 Jan 15:00 Berlin" in shown[0]
     assert "Calling window" in shown[0] and "outside calling hours" in shown[0]
     assert "Mon 26 Jan 10:00 New York" in shown[1] and "Every gate allows it" in shown[1]

@@ -62,7 +62,7 @@ def test_a_test_event_is_sent(open_console: Open, local: LocalClient) -> None:
     console.see("Accepted")
     [event] = [one for one in local.inbox() if one["body"]["type"] == "webhook.test"]
     assert (event["body"]["agent_id"], event["verified"]) == (local.stack.agent_id, True)
-    local.advance(0.1)  # one in a second
+    local.advance(0.1)  # at most one per second
     fail(local, "elsewhere", 1, 500)
     page.get_by_label("To", exact=True).select_option("")
     page.get_by_label("URL").first.fill(f"{local.stack.inbox_url}/elsewhere")

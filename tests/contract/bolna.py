@@ -1,9 +1,9 @@
-"""What Bolna publishes of the routes that Redial shares with it, in a notation of our own, and how an answer differs.
+"""What Bolna publishes about the routes that Redial shares with it, in a notation of our own, and how answers differ.
 
-Source: the OpenAPI document of https://www.bolna.ai/docs/api-reference/openapi.yml as it is mirrored in
-https://github.com/bolna-ai/skills (references/openapi.yml, of 2026-05-20), read on 2026-11-29. It calls no key of an
-answer required and, but for `extracted_data`, none nullable: every key counts as expected here, and null as a value of
-another type, so that each deviation has to be named.
+Source: the OpenAPI document of https://www.bolna.ai/docs/api-reference/openapi.yml as mirrored in
+https://github.com/bolna-ai/skills (references/openapi.yml, of 2026-05-20), read on 2026-11-29. It marks no key of an
+answer as required and, except for `extracted_data`, none as nullable. Here every key counts as expected, and null as a
+value of another type, so that each deviation has to be named.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Object:
-    """An object with these keys; `name` is what differences call it. A key that ends with `?` may be absent."""
+    """An object with these keys; differences refer to it by `name`. A key that ends with `?` may be absent."""
 
     name: str
     keys: dict[str, Any]
@@ -30,7 +30,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Counts:
-    """An object of any keys with whole numbers."""
+    """An object with any keys and whole numbers as values."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ DIGITS = _matches(r"\d+")
 TIME = _is_time
 
 ABSENT, NULL, TYPE, VALUE, STATUS = "absent", "null", "type", "value", "status"
-"""The kinds of differences: a key that is not there; null; another type; a value outside the published enumeration;
-another HTTP status."""
+"""The kinds of differences: a missing key, null, another type, a value that is not published, another HTTP status."""
 
 
 def differences(shape: Any, value: Any, at: str = "") -> Iterator[tuple[str, str]]:
@@ -290,7 +289,7 @@ SHARED = {
     "GET /user/me": Route(USER, errors=frozenset({400, 401})),
     "GET /phone-numbers/all": Route(Array(PHONE_NUMBER)),
 }
-"""Every published route that Redial has, too."""
+"""Every published route that Redial has as well."""
 
 NOT_SHARED = {
     "/agent": {"POST"},

@@ -1,4 +1,4 @@
-"""Record the OpenAPI document anew: `PYTHONPATH=.:layers/redial python -m tests.contract.record_openapi`."""
+"""Record the OpenAPI document again: `PYTHONPATH=.:layers/redial python -m tests.contract.record_openapi`."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ RECORDED = Path(__file__).parent / "recorded" / "api" / "openapi.json"
 
 
 def document() -> str:
-    """The document that the API serves, keys in the order in which it sends them, without the version."""
-    assert app.methods("/openapi.json") == ["GET"], "the document is of the routes that are loaded"
+    """The document that the API serves, without the version, with keys in the order of the answer."""
+    assert app.methods("/openapi.json") == ["GET"], "the document covers only loaded routes"
     served = json.loads(openapi_document())
     del served["info"]["version"]
     return json.dumps(served, indent=1, ensure_ascii=False) + "\n"

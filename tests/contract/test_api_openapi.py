@@ -122,7 +122,7 @@ def test_a_route_documents_its_purpose_and_its_errors(method: str, path: str, op
     if path in PUBLIC:
         assert operation["security"] == []
         return
-    assert "security" not in operation, "the document's own rule holds: an API key"
+    assert "security" not in operation, "the document's own rule applies: an API key"
     expected = (
         {"401", "429", "500", "503"}
         | ({"404"} if "_id}" in path else set())
@@ -234,7 +234,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _with_schemas(value: Any) -> dict[str, Any]:
-    """`value`, and each schema that it refers to, directly or through others, by its name."""
+    """`value`, and by name each schema that it refers to, directly or through others."""
     found = {"": value}
     waiting = [value]
     while waiting:
@@ -246,7 +246,7 @@ def _with_schemas(value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", [one for _, _, one in OPERATIONS if "requestBody" in one], ids=OPERATION_ID)
 def test_a_request_names_its_defaults_in_descriptions_only(operation: dict[str, Any]) -> None:
-    """A generated client would send the default of a field that was not given, also in a PATCH, or require the field:
+    """A generated client would send the default of a field that was not given, even in a PATCH, or require the field:
     openapi-typescript makes each property optional that is not `required` and has no `default`."""
     schemas = _with_schemas(operation["requestBody"])
     assert [name for name, schema in schemas.items() if any("default" in one for one in _objects(schema))] == []
@@ -260,8 +260,8 @@ def test_defaults_are_described() -> None:
 
 
 def test_the_operations_that_answer_in_several_forms() -> None:
-    """A generated client has a union for each. A program must tell its forms apart, as every_request.ts does, which
-    only `make clients-check` compiles: extend it together with this list."""
+    """A generated client has a union for each of these. A program must distinguish its forms, as every_request.ts does,
+    which only `make clients-check` compiles. Extend it together with this list."""
     several = set()
     for _, _, operation in OPERATIONS:
         succeeded = [answer.get("content", {}) for status, answer in operation["responses"].items() if status < "300"]

@@ -1,7 +1,7 @@
-"""Redial's answers against what Bolna publishes, and docs/bolna.md against both.
+"""Redial's answers compared with what Bolna publishes, and docs/bolna.md compared with both.
 
 A Bolna client's requests are sent to the local stack. The page names each difference of an answer or an event in the
-table of its kind, and each difference that it names occurs. Every claim of the page names the test that shows it.
+table of its kind, and each difference that it names occurs. Every claim of the page names a test that shows it.
 """
 
 import ast
@@ -29,7 +29,7 @@ INBOX, BATCH_INBOX = "bolna", "bolna-batches"
 
 
 class Checked:
-    """A Bolna client: sends requests as its documents show them, and collects the differences of the answers."""
+    """A Bolna client: sends requests as Bolna documents them, and collects the differences in the answers."""
 
     def __init__(self, local: LocalClient) -> None:
         self.local = local
@@ -37,7 +37,7 @@ class Checked:
         self.asked: set[str] = set()
 
     def __call__(self, route: str, body: Any = None, query: str = "", headers: Any = None, **ids: str) -> Any:
-        """Send a request to a shared route; its answer must be a success, and is returned as JSON."""
+        """Send a request to a shared route, assert that it succeeds, and return the answer as JSON."""
         method, _, path = route.partition(" ")
         answer = self.local.api(method, path.format(**ids) + query, body, **(headers or {}))
         assert 200 <= answer.status < 300, f"{route} {body}: {answer}"
@@ -48,7 +48,7 @@ class Checked:
         return answer.json
 
     def refused(self, route: str, status: int, **ids: str) -> None:
-        """The same for a request that is answered with an error."""
+        """Send a request to a shared route, and assert that it is answered with this error."""
         method, _, path = route.partition(" ")
         key = {"Authorization": "Bearer wrong"} if status == 401 else {}
         answer = self.local.api(method, path.format(**ids), {} if method in ("PUT", "PATCH") else None, **key)
@@ -80,7 +80,7 @@ def checked(local: LocalClient) -> Checked:
 
 
 def agent_of_a_bolna_client(local: LocalClient, **config: Any) -> dict[str, Any]:
-    """The body of POST /v2/agent with every published key, and none of Redial's own."""
+    """The body of POST /v2/agent with every published key and no key of Redial's own."""
     config = {
         "agent_name": "Ann's assistant",
         "agent_welcome_message": "Hello {name}",
@@ -214,7 +214,7 @@ def section(heading: str) -> str:
 
 
 def named(kind: str) -> set[str]:
-    """The differences that the page names in the table of this kind: what is in backticks in the first column."""
+    """The differences that the page names in the table of this kind: the texts in backticks in the first column."""
     rows = re.findall(r"^\|(.*?)\|", section(TABLES[kind]), re.MULTILINE)
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
@@ -241,7 +241,7 @@ def test_the_page_names_every_route_that_redial_does_not_have() -> None:
 
 
 def test_every_claim_of_the_page_names_a_test_that_exists() -> None:
-    """A claim is an item of a list. The rows of tables are checked against the answers, above."""
+    """A claim is an item of a list. The rows of tables are compared with the answers, above."""
     claims = re.findall(r"^(?:- |\d\. )(.*(?:\n  .*)*)", PAGE, re.MULTILINE)
     assert len(claims) > 12
     for claim in claims:
@@ -357,6 +357,6 @@ def test_a_machine_is_known_only_where_the_agent_asks_for_detection(local: Local
 
 
 def test_one_function_sends_events() -> None:
-    """A fixed source address needs a network of one's own for it."""
+    """A fixed source address for it requires one's own network."""
     handlers = {path.parent.name: path.read_text(encoding="utf-8") for path in ROOT.glob("functions/*/handler.py")}
     assert {name for name, code in handlers.items() if "_deliverer.deliver(" in code} == {"deliver"}

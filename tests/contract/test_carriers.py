@@ -1,6 +1,6 @@
-"""What every carrier must do: each adapter, HTTP client and all, against its emulator.
+"""What every carrier must do: each adapter, including its HTTP client, is tested against its emulator.
 
-A new carrier adds its rig to `RIGS`, and passes all of this. What only one carrier does is in tests/unit.
+A new carrier adds its rig to `RIGS` and must pass all of these tests. Tests of a single carrier are in tests/unit.
 """
 
 import json
@@ -49,7 +49,7 @@ STREAM_URL = "wss://media.example.com/calls?execution=x"
 
 @dataclass
 class Known:
-    """Credentials of a secret whose text may change; what was read stays until it is refused."""
+    """Credentials of a secret whose text may change; the text that was read stays in use until it is refused."""
 
     read: Callable[[], Any]
     value: Any = None
@@ -64,7 +64,7 @@ class Known:
 
 
 class Rig:
-    """A carrier's adapter and emulator, and Redial's public side, which verifies and reads callbacks."""
+    """A carrier's adapter and emulator, and Redial's public endpoint, which verifies and reads callbacks."""
 
     def __init__(self) -> None:
         self.timeline = Timeline(START, speed=0)
@@ -74,12 +74,12 @@ class Rig:
         self.reports: list[CallReport] = []
         self.known: dict[str, Known] = {}
 
-    # What each carrier's rig says.
+    # What each carrier's rig defines.
 
     name: str
     parse: Callable[[str], Any]
     settles_after = 0.0
-    """Minutes after which the carrier can tell whose a call is."""
+    """Minutes after which the carrier can tell to which attempt a call belongs."""
 
     def secret(self) -> dict[str, str]:
         """The fields of the carrier's secret."""
@@ -90,7 +90,7 @@ class Rig:
         raise NotImplementedError
 
     def script(self, *outcomes: str) -> None:
-        """What requests to call `NUMBER` come to."""
+        """Script the outcomes of requests to call `NUMBER`."""
         raise NotImplementedError
 
     def calls(self) -> list[str]:
@@ -98,21 +98,21 @@ class Rig:
         raise NotImplementedError
 
     def streams(self) -> list[str]:
-        """What answered calls were connected to."""
+        """The URLs to which answered calls were connected."""
         raise NotImplementedError
 
     def problems(self) -> list[str]:
         raise NotImplementedError
 
     def rotate(self) -> None:
-        """From now on the carrier goes by another secret."""
+        """Replace the carrier's secret from now on."""
         raise NotImplementedError
 
     def callback(self, attempt: int, call_id: str, status: str, kind: str = "") -> Callback:
-        """A callback as the carrier sends it, signed."""
+        """A signed callback, as the carrier sends it."""
         raise NotImplementedError
 
-    # What they share.
+    # What all rigs share.
 
     def of(self, carrier: str, parse: Callable[[str], T]) -> Any:
         assert carrier == self.name
@@ -142,7 +142,7 @@ class Rig:
         return CallRequest(**(arguments | changes))
 
     def place(self, outcome: str, **changes: Any) -> str:
-        """The id of a call that was accepted."""
+        """Place a call that is accepted; return its id."""
         self.script(outcome)
         placed = self.carrier().place(self.request(**changes))
         assert isinstance(placed, Accepted)
@@ -152,7 +152,7 @@ class Rig:
         return self.carrier().find(self.request(attempt), START, frozenset(), lambda: 60.0)
 
     def receive(self, request: Request) -> Response | None:
-        """As the carrier_callback function does."""
+        """Handle a callback as the carrier_callback function does."""
         event = {
             "rawPath": request.path,
             "headers": dict(request.headers),
@@ -167,7 +167,7 @@ class Rig:
         return Response(204)
 
     def refuses(self, callback: Callback) -> bool:
-        """Whether a callback has no effect: nothing proves it, or it makes no sense."""
+        """Whether a callback is refused: it is not authentic, or it cannot be read."""
         try:
             self.reader().verify(callback, self.timeline.now())
             self.reader().read(callback)
@@ -330,7 +330,7 @@ def test_a_machine_that_answers_is_reported(rig: Rig) -> None:
 
 
 def test_a_call_without_an_answer_url_is_connected_to_its_stream(rig: Rig) -> None:
-    """The stream goes with the request: nothing is asked of Redial when the call is answered."""
+    """The request includes the stream: Redial is not asked when the call is answered."""
     rig.place("completed", answer_url=None, stream_url=STREAM_URL)
     rig.timeline.advance(5)
     assert [urlsplit(stream).netloc for stream in rig.streams()] == [urlsplit(STREAM_URL).netloc]
@@ -340,7 +340,7 @@ def test_a_call_without_an_answer_url_is_connected_to_its_stream(rig: Rig) -> No
 
 
 def test_a_stream_that_may_be_saved_is_taken(rig: Rig) -> None:
-    """The longest URL that an agent may have, or the longest that the carrier takes."""
+    """This is the longest URL that an agent may have, or the longest that the carrier accepts."""
 
     def is_taken(url: str) -> bool:
         try:

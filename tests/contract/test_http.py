@@ -36,7 +36,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nhi"
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """Set at the end of the test, so that a server's script ends with it."""
+    """An event that is set at the end of the test, so that a server's script ends with it."""
     event = threading.Event()
     yield event
     event.set()
@@ -426,7 +426,7 @@ def test_a_look_up_is_cached_for_some_seconds_and_an_error_is_not(monkeypatch: p
 
 
 def test_one_thread_enforces_the_deadlines_of_many_requests(over: threading.Event) -> None:
-    """In whatever order they began."""
+    """The requests may begin in any order."""
     ended: dict[float, float] = {}
     with serving(dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x", 0.05, over)) as server:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Timers and credentials over moto, which stores what AWS stores."""
+"""Timers and credentials on moto, which stores what AWS stores."""
 
 import json
 from collections.abc import Iterator

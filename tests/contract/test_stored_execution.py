@@ -1,4 +1,4 @@
-"""Stored items: recorded ones of older versions load, and new ones survive a round trip."""
+"""Stored items: recorded items of older versions load, and new ones survive a round trip."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ RECORDED = Path(__file__).parent / "recorded"
 
 
 def samples() -> dict[str, Execution]:
-    """One execution for each situation with attributes of its own."""
+    """One execution for each situation that has its own attributes."""
     claimed = saved(queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4"))
     busy = reported(placed(queued(), TEN), Status.BUSY, TEN + seconds(5), code="486", reason="the line was busy")
     told = replace(
@@ -94,7 +94,7 @@ def samples() -> dict[str, Execution]:
 
 
 def unanswered(*times: datetime, **attributes: Any) -> Execution:
-    """An execution whose attempts were made at these times."""
+    """An execution with unanswered attempts at these times."""
     execution = Execution(EXECUTION_ID, ACCOUNT_ID, AGENT_ID, times[0], NUMBER, retry_config=RETRIES, **attributes)
     execution = saved(execution.begin(times[0], None))
     for attempt, now in enumerate(times, start=1):
@@ -124,9 +124,9 @@ def test_a_stored_execution_loads_unchanged(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples())
 def test_recorded_items_load_and_render_as_before(name: str) -> None:
-    """Each file: an item as once written, and the API's answer at that time. Files are added, never edited.
+    """Each file contains an item as once written, and the API's answer at that time. Files are added, never edited.
 
-    Everything in that answer is still there, in the present words; the answer may have more fields.
+    Everything in that answer must still be there, in the contract's current terms; the answer may have more fields.
     """
     recorded = json.loads((RECORDED / f"{name}.json").read_text())
     rendered = json.loads(json.dumps(render(decode(from_item(recorded["item"])))))
@@ -150,7 +150,7 @@ def test_recorded_attempts_say_what_became_of_them(name: str, reason: str, by: s
 
 
 def missing(recorded: Any, rendered: Any, where: str = "execution") -> list[str]:
-    """What is recorded and not rendered. Objects may have further keys; lists and values are equal."""
+    """What is recorded but not rendered. Objects may have additional keys; lists and values must be equal."""
     if isinstance(recorded, dict) and isinstance(rendered, dict):
         gone = [f"{where}.{name} is gone" for name in recorded.keys() - rendered.keys()]
         both = recorded.keys() & rendered.keys()
@@ -179,8 +179,8 @@ def test_a_field_may_be_added_and_none_removed_or_changed(rendered: Any, found: 
 
 @pytest.mark.parametrize("name", samples())
 def test_recorded_unfinished_executions_reach_their_end(name: str) -> None:
-    """By the sweeper alone, without any recorded event. (No item was ever stored without a due time; one is added, as
-    any save does.)"""
+    """They end by the sweeper alone, without any recorded event. (No item was ever stored without a due time; one is
+    added, as any save does.)"""
     recorded = decode(from_item(json.loads((RECORDED / f"{name}.json").read_text())["item"]))
     with local_stack(start_at=TEN + minutes(1), first_agent=False) as client:
         dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
@@ -204,14 +204,14 @@ def test_every_recorded_item_is_tested() -> None:
 
 
 def test_a_packed_item_is_recorded() -> None:
-    """Its dictionary and its form are those of production tables."""
+    """Its dictionary and its format are those of production tables."""
     item = from_item(json.loads((RECORDED / "packed.json").read_text())["item"])
     assert PACKED in item
     assert decode(item) == replace(samples()["packed"], newer={MAY_PACK: True})
 
 
 def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
-    """DynamoDB charges a write per started KB of the whole item: names, values, one to three bytes of overhead."""
+    """DynamoDB charges a write unit per started KB of the whole item: names, values, one to three bytes of overhead."""
     execution = replace(queued(), user_data={"name": "x" * 180})
     execution = reported(placed(execution, TEN), Status.RINGING, TEN + seconds(3))
     execution = reported(execution, Status.NO_ANSWER, TEN + seconds(33), code="487", reason="no answer at all")
@@ -222,7 +222,7 @@ def test_an_unanswered_first_attempt_fits_one_write_unit() -> None:
 
 @pytest.mark.parametrize("attempts", [2, 3, 4])
 def test_each_further_unanswered_attempt_fits_one_write_unit(attempts: int) -> None:
-    """By then the history of the earlier attempts is packed."""
+    """The history of the earlier attempts is packed by then."""
     times = [TEN, TEN + minutes(31), TEN + minutes(92), TEN + minutes(213)][:attempts]
     execution = unanswered(*times, user_data={"name": "x" * 180})
     told = delivered(execution, execution.last_sequence - 2).with_due(execution.changes[-1].at)

@@ -1,9 +1,9 @@
-"""Whole tables of the past: today's code reads every item, says the same of it, and finishes what was under way.
+"""Whole tables of the past: the current code reads every item, shows it unchanged, and finishes what was under way.
 
-Each file in recorded/tables is what a stack had stored at one moment: the table's items and the files of batches, what
-the API answered then, and what had been given away and comes back later (events of schedules and of asynchronous
-invokes, the carrier's callbacks, requests that are repeated). Such items may still be in a production table:
-files are added, never edited. Addresses of that stack are written as http://inbox and so on.
+Each file in recorded/tables is what a stack had stored at one time: the table's items and the files of batches, the
+API's answers then, and what arrives later (events of schedules and of asynchronous invocations, the carrier's
+callbacks, repeated requests). Such items may still be in a production table, so files are added, never edited.
+Addresses of that stack are written as http://inbox and so on.
 """
 
 import json
@@ -57,14 +57,13 @@ def unheard(table_name: str) -> Iterator[None]:
 
 
 def _from_then(item: dict[str, Any]) -> dict[str, Any]:
-    """A count of a closed shard: the present stream has other shards."""
+    """Rename a count of a closed shard: the current stream has other shards."""
     return {**item, "sk": {"S": f"{item['sk']['S']}-then"}} if kind_of(item) == "C shard" else item
 
 
 @contextmanager
 def restored(recorded: Any) -> Iterator[tuple[LocalClient, Any]]:
-    """A stack with the present code, the recorded items and the recorded time; and the record, with this stack's
-    addresses."""
+    """A stack with the current code, the recorded items and time; and the record with this stack's addresses."""
     with local_stack(start_at=datetime.fromisoformat(recorded["at"]), first_agent=False) as client:
         stack, text = client.stack, json.dumps(recorded)
         for name, url in (("inbox", stack.inbox_url), ("files", stack.files_url), ("api", stack.url)):
@@ -80,7 +79,7 @@ def restored(recorded: Any) -> Iterator[tuple[LocalClient, Any]]:
 
 
 def items_of(client: LocalClient, kind: str) -> list[dict[str, Any]]:
-    """All items of a kind as they are stored now."""
+    """All items of a kind as now stored."""
     pages = client.stack.aws.client("dynamodb").get_paginator("scan")
     found = [
         item for page in pages.paginate(TableName=client.stack.environment["TABLE_NAME"]) for item in page["Items"]
@@ -108,7 +107,7 @@ def test_every_kind_of_item_is_recorded() -> None:
 
 
 def test_recorded_items_survive_reading_and_writing(recorded: Any) -> None:
-    """Saved again, an item has all that was read, and no new attributes."""
+    """A saved item has all that was read, and no new attributes."""
     for stored in recorded["items"]:
         item = from_item(stored)
         if kind_of(stored) == "X X":
@@ -123,7 +122,7 @@ def test_recorded_items_survive_reading_and_writing(recorded: Any) -> None:
 
 
 def without_added_keys(now: Any, then: Any) -> Any:
-    """`now` without the keys added since `then`: keys may be added, and nothing else."""
+    """`now` without the keys added since `then`, the only change allowed."""
     if isinstance(now, dict) and isinstance(then, dict):
         return {name: without_added_keys(value, then[name]) for name, value in now.items() if name in then}
     if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
@@ -136,8 +135,8 @@ OF_A_DELETED_AGENT = re.compile("(/v2)?/agent/[^/]+/executions|/batches/[^/]+/al
 
 
 def as_shown_now(recorded: Any, starts: dict[str, str | None]) -> Any:
-    """A recorded answer with its one change: contacts are `scheduled`, not `queued`, until their batch starts.
-    `starts`: start times of such batches, None where none was requested."""
+    """A recorded answer with the one change since then: contacts are `scheduled`, not `queued`, until their batch
+    starts. `starts`: start times of such batches, None if none was requested."""
     if isinstance(recorded, list):
         return [as_shown_now(one, starts) for one in recorded]
     if not isinstance(recorded, dict):
@@ -189,7 +188,7 @@ def test_the_api_renders_recorded_items_as_before(recorded: Any) -> None:
 
 
 def test_recorded_events_and_callbacks_are_still_understood(recorded: Any) -> None:
-    """The events of schedules and invokes, and the carrier's callbacks, all at once, as after a long interruption."""
+    """All events of schedules and invocations, and all callbacks, arrive at once, as after a long interruption."""
     with restored(recorded) as (client, here):
         for callback in here["callbacks"]:
             url, form = client.stack.url + callback["path"], callback["parameters"]
@@ -212,14 +211,14 @@ def test_recorded_events_and_callbacks_are_still_understood(recorded: Any) -> No
 
 
 def arn_of(client: LocalClient, name: str) -> str:
-    """The present function for that recorded name."""
+    """The current function for that recorded name."""
     functions: dict[str, Function] = {one.name: one for one in client.stack._definitions}
     return functions[name].alias_arn
 
 
 @pytest.mark.simulation
 def test_recorded_work_in_progress_is_completed(recorded: Any) -> None:
-    """No schedule, invocation or callback of that time arrives any more: the sweeper finds everything."""
+    """No schedule, invocation or callback of that time arrives: the sweeper finds everything."""
     with restored(recorded) as (client, here):
         for item in items_of(client, "B B"):
             path = f"/batches/{item['pk'].removeprefix('B#')}"

@@ -1,6 +1,6 @@
-"""The Twilio adapter with its HTTP client against the emulated carrier, which were written independently.
+"""The Twilio adapter with its HTTP client against the emulated carrier; the two were written independently.
 
-They agree where both follow Twilio's documentation; a disagreement is a defect of one of them.
+They agree if both follow Twilio's documentation; a disagreement is a defect in one of them.
 """
 
 import base64
@@ -33,7 +33,7 @@ EXECUTION = "3f6a9d1e-8b1c-4a57-9c1f-0a6d8f2b7c41"
 
 @dataclass
 class World:
-    """The carrier, the adapter, and an endpoint that keeps the callbacks."""
+    """The carrier, the adapter, and an endpoint that keeps callbacks."""
 
     timeline: Timeline
     carrier: Carrier
@@ -70,7 +70,7 @@ class World:
         return Response(204)
 
     def request(self, *outcomes: str, attempt: int = 1, **changes: Any) -> CallRequest:
-        """A request to a number with these outcomes."""
+        """A request to call a number with these outcomes."""
         to_number = changes.pop("to_number", "+12025550111")
         if outcomes:
             self.carrier.calls.scripts.set(to_number, outcomes)

@@ -122,7 +122,7 @@ def test_the_sdk_and_redial_reject_alike(
     signature = validator.compute_signature(other_url, MultiDict(flat(other_form)))
     expected = validator.validate(url, MultiDict(flat(form)), signature)
     assert verify(signed(signature), url, form, TOKEN) == expected
-    verify(signed(signature, settings), url, form, TOKEN)  # no header makes it raise
+    verify(signed(signature, settings), url, form, TOKEN)  # no header may make it raise
 
 
 @given(st.binary(max_size=60))

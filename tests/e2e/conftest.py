@@ -1,4 +1,4 @@
-"""A stack of a release, made and deployed once for all tests but the story, which has its own."""
+"""A release's stack, made and deployed once for all tests except the story, which has its own."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def aws(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
     with ministack(tmp_path_factory.mktemp("ministack")) as aws:
-        # Nothing is there: no request leaves this machine.
+        # Nothing listens there: no request leaves this machine.
         secret = json.dumps(sample_events.TWILIO_SECRET | {"api_url": "http://127.0.0.1:1"})
         aws.client("secretsmanager").create_secret(Name=SECRET_ID, SecretString=secret)
         aws.deploy(made, CarrierSecrets=SECRET_ID.removesuffix("/twilio"), LogLevel="DEBUG", LogRetentionDays="7")

@@ -1,7 +1,7 @@
 """Targets of the story in test_story.py: an AWS account with Twilio, or an emulated AWS with an emulated carrier.
 
-The story is the same. A target provides the stack, the number to call, the webhook, and the carrier's own list of
-calls.
+The story is the same for both. A target provides the stack, the number to call, the webhook, and the carrier's own list
+of calls.
 """
 
 import json
@@ -37,7 +37,7 @@ REQUEST_SECONDS = 60
 
 
 class Refused(Exception):
-    """The run must not begin; the message says what is missing."""
+    """The run must not begin; the message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Answer:
 
 
 def request(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """Send one request, without repetition; a body is sent as JSON."""
+    """Send one request, without retries; a body is sent as JSON."""
     answer = urllib3.request(
         method,
         url,
@@ -64,7 +64,7 @@ def request(method: str, url: str, body: Any = None, headers: Mapping[str, str] 
 
 
 class Target(ABC):
-    """A stack, the carrier behind it, and a customer of it. `prepare` comes first, after a deployment."""
+    """A stack, the carrier behind it, and a customer. `prepare` comes first after a deployment."""
 
     stack: Stack
     secret_name: str
@@ -75,7 +75,7 @@ class Target(ABC):
     people: bool = False
     """Whether real telephones ring: then a person decides the outcomes, which takes time."""
     found_there: bool = False
-    """Whether the stack existed before: then it is neither changed nor deleted."""
+    """Whether the stack existed before; if so, it is neither changed nor deleted."""
 
     def __init__(self) -> None:
         self.api_key = system.new_api_key()
@@ -102,10 +102,10 @@ class Target(ABC):
 
     @abstractmethod
     def received(self, execution_id: str) -> list[Delivery] | None:
-        """The webhooks received for the execution; None if only the stack's own log shows them."""
+        """The webhooks received for the execution; None if only the stack's log shows them."""
 
     def prepare(self) -> None:
-        """Create an account and a key, as an operator does."""
+        """Create an account and a key, as an operator would."""
         if self.account is None:
             self.account = keys.ensure_account(
                 account_id=ACCOUNT_ID,
@@ -126,7 +126,7 @@ class Target(ABC):
         return DynamoAccounts(self.stack.client("dynamodb"), self.table_name)
 
     def output(self, name: str) -> str:
-        """An output of the stack, remembered from the first deployment, also after the stack is deleted."""
+        """An output of the stack, cached from the first deployment and available after the stack is deleted."""
         if name not in self._outputs:
             self._outputs = self.stack.outputs()
         return self._outputs[name]
@@ -143,7 +143,7 @@ class Target(ABC):
         return request(method, self.api_url + path, body, {"Authorization": f"Bearer {self.api_key}"})
 
     def carriers_calls(self, to: str) -> set[str]:
-        """The sids of the newest calls to that number, in the carrier's own list: Twilio's REST API."""
+        """The sids of the newest calls to that number in the carrier's own list, by Twilio's REST API."""
         secret = json.loads(
             self.stack.client("secretsmanager").get_secret_value(SecretId=self.secret_name)["SecretString"]
         )
@@ -185,7 +185,7 @@ class AwsSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "AwsSettings":
-        """Read the variables. Raises `Refused` if one is missing, first of all the confirmation."""
+        """Read the variables. Raises `Refused` if one is missing; the confirmation is checked first."""
         name, yes = cls.YES
         if environment.get(name) != yes:
             raise Refused(f"This rings a telephone and costs money at AWS and Twilio. Set {name}={yes} if you want it.")

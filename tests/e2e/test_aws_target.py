@@ -1,4 +1,4 @@
-"""The part of `make deploy-check-aws` that needs no AWS account: its refusals, and its target on an emulated AWS."""
+"""The parts of `make deploy-check-aws` that need no AWS account: its refusals, and its target on an emulated AWS."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlencode

@@ -29,7 +29,7 @@ from tests.support.template import functions, of_type
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
 STUCK_SECONDS = 600
-"""On a busy machine the emulator takes up to a minute to start a function's process, and it starts many."""
+"""On a busy machine the emulator takes up to a minute to start one of the many function processes."""
 
 
 def test_every_resource_of_the_template_exists(aws: MiniStack) -> None:
@@ -178,8 +178,8 @@ def test_a_batch_is_read_called_counted_and_completed(world: World, aws: MiniSta
 def test_a_changed_parameter_takes_effect(
     parameter: str, value: str, variable: str, aws: MiniStack, made: Path
 ) -> None:
-    """An alias keeps a version's settings until a new version is published: one parameter is in the description of the
-    layer, the other in the versions'. See the head of template.yaml."""
+    """An alias keeps a version's settings until a new version is published: one parameter is in the layer's
+    description, the other in the versions'. See the top of template.yaml."""
     before = {function: aws.live(function) for function in functions()}
     aws.deploy(made, **{parameter: value})
     for function in functions():

@@ -1,4 +1,4 @@
-"""The layer is the same wherever it is built. Part of `make deploy-check`, since building it needs a network."""
+"""The layer is the same wherever it is built. Part of `make deploy-check`, since building it needs network access."""
 
 import platform
 import venv

@@ -1,5 +1,5 @@
 """Every payload in events/ under `sam local invoke`, and the HTTP API under `sam local start-api`: the built functions
-and layer in Lambda's container.
+and layer run in Lambda's container.
 
 Run by `make sam-local-check`; needs Docker. See docs/sam-local.md.
 """
@@ -27,7 +27,7 @@ LEAVES = {
     "dial.retry": (RETRY, "initiated", 2),
     "carrier_callback.ringing": (RINGING, "ringing", 1),
 }
-"""Execution, its status and its current attempt afterwards."""
+"""Each execution, with its status and current attempt afterwards."""
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The whole life cycle of a stack as one story: deploy, call, update while a call waits, delete.
 
-In real time, over the stack's own HTTP API. `make deploy-check` runs it on an emulated AWS, `make deploy-check-aws` in
-an AWS account with a telephone; targets.py has the differences. run_log.py logs each step.
+It runs in real time, over the stack's own HTTP API. `make deploy-check` runs it on an emulated AWS,
+`make deploy-check-aws` in an AWS account with a telephone; targets.py has the differences. run_log.py logs each step.
 """
 
 import json
@@ -29,7 +29,7 @@ TRIED_AGAIN = {"no-answer", "busy", "failed"}
 RETRY_MINUTES = 1
 RING_SECONDS = 15
 CALL_SECONDS, DELIVERY_SECONDS, TIMER_GONE_SECONDS = 180, 60, 180
-"""How long to wait, at most: for the end of a call, of its webhooks, of a schedule that has fired."""
+"""How long to wait, at most: for the end of a call, for its webhooks, for the removal of a schedule that has fired."""
 GONE_SECONDS = 90
 """A deleted SQS queue is listed for up to a minute."""
 KEPT_FILE = "uploads/e2e/kept.txt"
@@ -63,7 +63,7 @@ def test_a_stack_is_deployed_used_updated_and_deleted(target: Target, tmp_path: 
 
 
 class Story:
-    """One method for each chapter."""
+    """The story, with one method for each chapter."""
 
     def __init__(self, target: Target, log: RunLog, folder: Path) -> None:
         self.target = target
@@ -119,7 +119,7 @@ class Story:
         self.log.chapter("The stack is updated while a retry is waiting")
         number = self.target.number("busy", "busy")
         called = self.target.carriers_calls(number)
-        # An update has time to be twice as long as the first deployment.
+        # The update may take twice as long as the first deployment.
         execution_id = self._call(number, math.ceil(2 * self._deployed_seconds / 60))
         retry_at = self._failed_and_waiting(execution_id)
         bucket = self.stack.outputs()["FilesBucketName"]
@@ -195,7 +195,7 @@ class Story:
         others = {kinds[name] for name in resources if name not in known and name not in retained}
         self.log("not looked for by themselves: " + (", ".join(sorted(others)) or "nothing"))
 
-    # ---- parts of them --------------------------------------------------------------------------------------------
+    # ---- steps of the chapters ------------------------------------------------------------------------------------
 
     def _call(self, number: str, retry_minutes: int) -> str:
         if not self._agent_id:
@@ -251,7 +251,7 @@ class Story:
         self._wait_for("the retry", dialled, max(wait, 0) + TIMER_GRACE.total_seconds())
         (attempt,) = (one for one in self._execution(execution_id)["attempts"] if one["attempt"] == 2)
         dialled_at = datetime.fromisoformat(attempt["dialed_at"])
-        # The sweeper would act later, so it was the schedule.
+        # The sweeper would act later, so the schedule dialled.
         assert retry_at <= dialled_at < retry_at + TIMER_GRACE
         late = (dialled_at - retry_at).total_seconds()
         self._wait_for("the end of the schedule", lambda: not self._timers(execution_id), TIMER_GONE_SECONDS)
@@ -265,7 +265,7 @@ class Story:
         self.log(f"ended: {execution['status']}, attempts {' and '.join(attempts)}")
 
     def _every_webhook_arrived(self, execution_id: str) -> None:
-        """Assert that all webhooks came in order, by the stack's log, and by the webhook itself if it can be read."""
+        """Assert that all webhooks arrived in order, by the stack's log and, if readable, by the webhook itself."""
 
         def accepted() -> list[int]:
             entries = self.target.api("GET", f"/executions/{execution_id}/log").json["data"]
@@ -286,7 +286,7 @@ class Story:
         assert _in_this_order(["queued", attempts[0], "scheduled", attempts[1]], statuses), statuses
         self.log(f"{len(wanted)} webhooks arrived, signed and in order: {', '.join(statuses)}")
 
-    # ---- looking --------------------------------------------------------------------------------------------------
+    # ---- reading --------------------------------------------------------------------------------------------------
 
     def _execution(self, execution_id: str) -> Any:
         answer = self.target.api("GET", f"/executions/{execution_id}")
@@ -303,13 +303,13 @@ class Story:
         return found
 
     def _timer(self, execution_id: str) -> dict[str, Any]:
-        """The one schedule of the execution's dial. (Its answer's own metadata is left out.)"""
+        """The single schedule of the execution's dial, without the answer's metadata."""
         (timer,) = self._timers(execution_id)
         found = self.stack.client("scheduler").get_schedule(GroupName=self.stack.name, Name=timer["Name"])
         return {name: value for name, value in found.items() if name != "ResponseMetadata"}
 
     def _table(self) -> dict[str, Any]:
-        """The table's identity, which another table of the same name would not share."""
+        """The table's identity, which differs for another table of the same name."""
         table = self.stack.client("dynamodb").describe_table(TableName=self.target.table_name)["Table"]
         return {name: table[name] for name in ("TableArn", "TableId", "CreationDateTime", "LatestStreamArn")}
 
@@ -345,6 +345,6 @@ def _time_of(timer: dict[str, Any]) -> datetime:
 
 
 def _in_this_order(wanted: Sequence[str], found: Sequence[str]) -> bool:
-    """Whether all of them occur in this order, with anything in between."""
+    """Whether all of `wanted` occur in this order, possibly with others in between."""
     rest = iter(found)
     return all(one in rest for one in wanted)

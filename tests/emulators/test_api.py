@@ -31,7 +31,7 @@ API, CALLBACK = (
 
 @dataclass
 class World:
-    """An API whose functions record their events and return the prepared results."""
+    """An API whose functions record their events and return prepared results."""
 
     timeline: Timeline
     server: HttpServer
@@ -48,7 +48,7 @@ class World:
         return self.events[-1][1]
 
     def raw(self, text: str) -> bytes:
-        """The response to these bytes."""
+        """Send these bytes, and return the response."""
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as connection:
             connection.sendall(text.replace("\n", "\r\n").encode())
             received = b""
@@ -328,7 +328,7 @@ def test_answers_carry_the_simulated_time(world: World) -> None:
 
 
 def test_requests_are_served_while_the_clock_advances(world: World) -> None:
-    """An event sends requests to the API, as a customer's webhook may; this must not wait for the clock."""
+    """An event sends requests to the API, as a customer's webhook may. This must not wait for the clock."""
     answered: list[int] = []
     world.timeline.after(60, lambda: answered.append(world.send("GET", "/x").status))
     world.timeline.after(90, lambda: answered.append(world.send("GET", "/_local/clock").status))

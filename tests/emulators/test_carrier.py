@@ -1,4 +1,4 @@
-"""The emulated Twilio: its strict API, the course of calls in simulated time, signed callbacks."""
+"""The emulated Twilio: its strict API, calls in simulated time, signed callbacks."""
 
 import base64
 import threading
@@ -38,7 +38,7 @@ class Received:
 
 @dataclass
 class World:
-    """A carrier, and a customer's server that records the carrier's requests and sends the prepared responses."""
+    """A carrier, and a customer's server that records the carrier's requests and sends prepared responses."""
 
     timeline: Timeline
     carrier: Carrier
@@ -183,7 +183,7 @@ def test_unknown_paths_methods_and_accounts(world: World) -> None:
     assert world.twilio("GET", "/../AC123/Calls.json").status == 404
 
 
-# ---- courses and callbacks ----------------------------------------------------------------------------------------
+# ---- calls and callbacks ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_outcomes_without_a_script_follow_from_the_seed() -> None:
 
 
 def test_the_ring_timeout_counts(world: World) -> None:
-    """A phone that is answered after 8 s is not answered within 1 s (and Twilio's buffer of 5 s)."""
+    """A phone that would be answered after 8 s is not answered within 1 s (plus Twilio's buffer of 5 s)."""
     world.script("completed")
     world.place(Timeout="1")
     world.timeline.advance(5)

@@ -152,7 +152,7 @@ def test_a_sleeping_request_does_not_stop_the_clock(timeline: Timeline) -> None:
 
 
 def test_a_request_made_by_an_event_may_sleep_without_a_deadlock(timeline: Timeline) -> None:
-    """An event waits for a server of this process, whose thread sleeps by the same clock."""
+    """An event waits for a server of this process, whose thread sleeps on the same clock."""
     seen: list[tuple[str, float]] = []
 
     def answer() -> None:

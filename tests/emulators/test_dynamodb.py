@@ -30,7 +30,7 @@ PK_SK = f"INSERT INTO \"{TABLE_NAME}\" VALUE {{'pk': ?, 'sk': ?}}"
 
 @contextmanager
 def emulated() -> Iterator[Any]:
-    """A client, and an empty table."""
+    """A client, with an empty table."""
     timeline = Timeline(datetime(2026, 1, 26, tzinfo=UTC), speed=0)
     functions = Invoker(timeline, [], lambda function: lambda event, context: None)
     aws = Aws()
@@ -55,7 +55,7 @@ def item(pk: str, **attributes: Any) -> dict[str, Any]:
 
 
 def refused(request: Any, said: str, code: str = "ValidationException") -> None:
-    """The request is answered with this error."""
+    """Assert that the request is answered with this error."""
     with pytest.raises(ClientError, match=re.escape(said)) as raised:
         request()
     assert raised.value.response["Error"]["Code"] == code
@@ -63,7 +63,7 @@ def refused(request: Any, said: str, code: str = "ValidationException") -> None:
 
 
 def recorded() -> list[tuple[Any, Any]]:
-    """The images before and after each write from now on."""
+    """Record the images before and after each write from now on."""
     writes: list[tuple[Any, Any]] = []
 
     def note(old: Image | None, new: Image | None) -> None:
@@ -257,11 +257,11 @@ def test_a_statement_for_a_missing_table_is_an_error_of_its_own(client: Any) -> 
     assert (answer["Error"]["Code"], answer["TableName"]) == ("ResourceNotFound", "other")
 
 
-# ---- in place of moto's own code ------------------------------------------------------------------------------------
+# ---- replacements of moto's own code --------------------------------------------------------------------------------
 
 
 def pages(client: Any) -> list[Any]:
-    """Two items, and every page of some queries, by key and by index, in both directions."""
+    """Write two items, and return every page of some queries, by key and by index, in both directions."""
     chance = random.Random(1)
     for number in range(40):
         due = {"due_shard": {"S": "00"}, "due_at": {"N": str(number % 7)}, "v": {"S": "x" * chance.randrange(9)}}
@@ -310,7 +310,7 @@ CONDITIONS = (
 
 
 def writes(client: Any) -> list[Any]:
-    """The answers to many updates and puts, of which many are refused, and what is stored after each."""
+    """The answers to many updates and puts, many of them refused, and what is stored after each."""
     chance = random.Random(1)
     found: list[Any] = []
     for number in range(800):

@@ -32,12 +32,12 @@ def bucket(client: LocalClient) -> str:
 
 @pytest.fixture
 def s3(client: LocalClient) -> Any:
-    """A client as in a function."""
+    """A client, as a function has it."""
     return boto3.client("s3")
 
 
 def signed(client: LocalClient, operation: str = "put_object", seconds: int = 3600, **parameters: str) -> str:
-    """A URL, signed as by the api function."""
+    """A URL signed as the api function signs it."""
     endpoint = client.stack.environment["UPLOADS_ENDPOINT"]
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     signer = boto3.client("s3", endpoint_url=endpoint or None, config=config)
@@ -46,7 +46,7 @@ def signed(client: LocalClient, operation: str = "put_object", seconds: int = 36
 
 
 def changed(url: str, **parameters: str | None) -> str:
-    """The URL with changed parameters; None: without it."""
+    """The URL with changed parameters; None removes a parameter."""
     parts = urlsplit(url)
     query = {**dict(parse_qsl(parts.query)), **parameters}
     kept = {name: value for name, value in query.items() if value is not None}
@@ -72,7 +72,7 @@ def test_a_file_is_put_and_got_with_pre_signed_urls(client: LocalClient, bucket:
     assert got.headers["etag"] == put.headers["etag"]
     assert s3.get_object(Bucket=bucket, Key=KEY)["Body"].read() == CSV, "a function finds it"
     s3.put_object(Bucket=bucket, Key=KEY, Body=b"other")
-    assert request("GET", signed(client, "get_object")).body == b"other", "and what a function stores is got"
+    assert request("GET", signed(client, "get_object")).body == b"other", "and a client gets what a function stores"
 
 
 def test_the_functions_know_the_endpoint_and_the_bucket_exists(client: LocalClient, bucket: str) -> None:

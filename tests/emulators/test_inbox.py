@@ -115,7 +115,7 @@ def test_one_valid_signature_among_several_is_enough(world: World) -> None:
 
 
 def test_the_timestamp_may_differ_by_five_minutes_of_the_machines_time(world: World) -> None:
-    """As for every receiver: its clock is the machine's, wherever the simulated one is."""
+    """As in every receiver, the machine's clock decides, whatever the simulated clock shows."""
     world.timeline.advance(60)
     now = datetime.now(UTC)
     for seconds, expected in ((-290, True), (300, True), (-301, False), (310, False), (-3600, False)):
@@ -141,7 +141,7 @@ def test_the_timestamp_may_differ_by_five_minutes_of_the_machines_time(world: Wo
     ],
 )
 def test_other_signatures_are_not_verified(world: World, header: str, value: Callable[[datetime], str]) -> None:
-    """The signature is compared with the machine's clock, so the time is that of the test."""
+    """The signature is compared with the machine's clock, so the time is taken during the test."""
     sent = datetime.now(UTC)
     world.send(sent_at=sent, changes={header: value(sent)})
     assert not world.verified()
@@ -161,7 +161,7 @@ def test_an_answer_of_500_is_recorded_as_such(world: World, capsys: pytest.Captu
     assert "retry_count" in capsys.readouterr().err
 
 
-# ---- the terminal's line of a delivery ------------------------------------------------------------------------------
+# ---- a delivery's line in the terminal ------------------------------------------------------------------------------
 
 
 def delivered(body: object, *, verified: bool = True, answered: int = 200) -> Delivery:

@@ -22,8 +22,8 @@ def timeline() -> Iterator[Timeline]:
 
 
 def run(timeline: Timeline, seconds: list[float], workers: int = 2) -> tuple[Invoker, list[object]]:
-    """The invoker after an invocation that sleeps so long for each item, and what that saw: each worker's invocation
-    and time, then the results."""
+    """Run an invocation that sleeps `seconds` for each item; return the invoker and what was seen: each worker's
+    invocation and time, then the results."""
     seen: list[object] = []
 
     def sleep(item: float) -> float:

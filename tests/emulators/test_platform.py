@@ -39,7 +39,7 @@ def platform() -> Platform:
 
 
 def send(platform: Platform, method: str = "POST", **how: Any) -> Response:
-    """One request, right but for what `how` changes."""
+    """Send one request, correct except for what `how` changes."""
     content = how.get("content", CALL)
     body = how.get("body", json.dumps(content).encode() if method == "POST" else b"")
     query = how.get("query", "")

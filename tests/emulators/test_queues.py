@@ -1,4 +1,4 @@
-"""The emulated SQS by way of boto3: as strict as AWS, and a queue's function receives its messages."""
+"""The emulated SQS, used through boto3: as strict as AWS, and a queue's function receives its messages."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -241,7 +241,7 @@ def test_a_body_that_is_no_json_is_a_dead_letter_as_it_is(world: World) -> None:
 
 
 def test_no_more_messages_than_the_maximum_are_received_at_a_time(world: World) -> None:
-    """The mapping leaves the others in the queue, in their order, and they are not counted as received."""
+    """The mapping leaves the other messages in the queue, in order, and does not count them as received."""
     running: list[int] = []
 
     def slow(event: Any, context: FunctionContext) -> None:

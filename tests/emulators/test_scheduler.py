@@ -1,4 +1,4 @@
-"""The emulated EventBridge Scheduler and Lambda by way of boto3: as strict as AWS, and schedules fire."""
+"""The emulated EventBridge Scheduler and Lambda, used through boto3: as strict as AWS, and schedules fire."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -186,7 +186,7 @@ def test_a_schedule_fires_at_its_time_and_is_deleted(world: World) -> None:
 
 
 def test_a_schedule_sends_its_input_as_a_message_to_a_queue(world: World) -> None:
-    """The text as it is; a queue takes no JSON only."""
+    """The text is sent unchanged; a queue accepts not only JSON."""
     world.create(Target={"Arn": DIAL_QUEUE.arn})
     world.create("text", Target={"Arn": DIAL_QUEUE.arn, "Input": "<aws.scheduler.attempt-number>, please"})
     world.create("none", Target={"Arn": DIAL_QUEUE.arn, "Input": None})
@@ -360,7 +360,7 @@ def test_a_sleeping_function_lets_time_pass_and_may_time_out(world: World) -> No
 
 
 class Gone(BaseException):
-    """A process ends."""
+    """The process has ended."""
 
 
 def test_requests_are_counted_and_shown_before_and_after(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The local stack by HTTP: from a request to its webhooks."""
+"""The local stack over HTTP: from a request to its webhooks."""
 
 import gc
 import io
@@ -93,7 +93,7 @@ def test_schedules_may_fire_late_and_twice_with_the_same_result() -> None:
 
 
 def test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time() -> None:
-    """EventBridge Scheduler has a precision of a minute: nothing says that a schedule never fires seconds early."""
+    """EventBridge Scheduler is precise to the minute: nothing guarantees that a schedule never fires seconds early."""
     with local_stack(firing=at_the_minute) as client:
         client.advance(37)
         client.script(TO, "no-answer", "busy", "completed")
@@ -164,7 +164,7 @@ def test_a_failed_webhook_is_retried_with_the_same_id(client: LocalClient) -> No
 
 
 def test_a_webhooks_receiver_may_call_the_api(client: LocalClient) -> None:
-    """The customer's endpoint sends a request to the API before it responds: this must not deadlock."""
+    """The customer's endpoint calls the API before it responds, which must not deadlock."""
     from local.web.server import HttpServer, Request, Response
 
     seen: list[str] = []
@@ -293,7 +293,7 @@ def test_the_stack_refuses_to_run_against_the_real_aws(monkeypatch: pytest.Monke
 
 
 def test_the_examples_of_the_documentation_work_unchanged(client: LocalClient) -> None:
-    """As Swagger UI sends them: a body's example, and of a form the example or sample of every field."""
+    """Requests are sent as Swagger UI sends them: a body's example, or the example or sample of every form field."""
     document = request("GET", f"{client.stack.url}/openapi.json").json
     schemas = document["components"]["schemas"]
     assert client.api("POST", "/call", schemas["CallRequest"]["examples"][0]).status == 200
@@ -375,7 +375,7 @@ def test_the_command_runs_until_a_signal(number: signal.Signals) -> None:
 
 @contextmanager
 def running(**environment: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """`make run` on free ports: what it showed, and its addresses by the banner's word."""
+    """Run `make run` on free ports: its output, and its addresses by their words in the banner."""
     process = command(**dict.fromkeys(PORTS, "0"), SPEED="0", **environment)
     assert process.stdout is not None
     try:
@@ -395,7 +395,7 @@ SECRET = "whsec_dGhpcyBpcyBhIHNlY3JldCBvZiAyNCBieXRlcyE="
 
 @pytest.fixture(scope="module")
 def first() -> Iterator[dict[str, str]]:
-    """A run with the secret of our choice."""
+    """A run with a chosen secret."""
     with running(REDIAL_WEBHOOK_SECRET=SECRET) as (_, found):
         yield found
 

@@ -31,7 +31,7 @@ READER = Function("Reader", "reader", "none", timeout_seconds=60)
 
 
 class World:
-    """A table, its stream and one function that reads it. `events` are those that the function has accepted."""
+    """A table, its stream and one function that reads it. `events` are the events that the function has accepted."""
 
     def __init__(self, **mapping: Any) -> None:
         options = {name: mapping.pop(name) for name in ("seed", "duplicates") if name in mapping}
@@ -133,7 +133,7 @@ def test_a_write_that_changes_nothing_makes_no_record_and_a_new_item_makes_one()
         made.client.update_item(
             TableName=TABLE_NAME,
             Key={"pk": {"S": "b"}, "sk": {"S": "s"}},
-            UpdateExpression="ADD n :one",  # moto makes the item first and then changes it
+            UpdateExpression="ADD n :one",  # moto creates the item first and then changes it
             ExpressionAttributeValues={":one": {"N": "1"}},
         )
         made.client.delete_item(TableName=TABLE_NAME, Key={"pk": {"S": "none"}, "sk": {"S": "s"}})

@@ -1,4 +1,4 @@
-"""Alarms: each watches a published metric, and its description says what is wrong and where to read on."""
+"""Alarms: each watches a published metric, and its description says what is wrong and links to the runbook."""
 
 import re
 from typing import Any
@@ -36,7 +36,7 @@ def test_every_alarm_watches_published_series_by_a_meaningful_statistic() -> Non
 
 
 def test_a_series_that_is_not_published_is_found() -> None:
-    """Each mistake that the test above can find."""
+    """These are the mistakes that the test above can find."""
     service = {"service": {"Ref": "AWS::StackName"}}
     dial = {"FunctionName": {"Ref": "DialFunction"}}
     alias = {**dial, "Resource": {"Fn::Sub": "${DialFunction}:live"}}
@@ -107,7 +107,7 @@ def _anchor(name: str) -> str:
 
 
 def test_every_alarm_links_to_its_own_heading_of_the_runbook() -> None:
-    """Alarms of each function share one: `DialFunctionFailingAlarm` links to `### FunctionFailing`."""
+    """Alarms of several functions share one heading: `DialFunctionFailingAlarm` links to `### FunctionFailing`."""
     headings = re.findall(r"^#{2,3} (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     prefixes = ["", *(function["LogicalId"].removesuffix("Function") for function in functions().values())]
     for name in ALARMS:
@@ -116,7 +116,7 @@ def test_every_alarm_links_to_its_own_heading_of_the_runbook() -> None:
 
 
 def test_missing_data_notifies_only_for_the_sweeper_and_not_at_birth() -> None:
-    """An alarm begins as INSUFFICIENT_DATA, and only a change of state notifies."""
+    """An alarm begins as INSUFFICIENT_DATA, and only a change of state sends a notification."""
     missing = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] != "notBreaching"}
     notified = {name for name, alarm in ALARMS.items() if "InsufficientDataActions" in alarm["Properties"]}
     assert missing == notified == {"SweepStoppedAlarm"}
@@ -133,7 +133,7 @@ def test_an_alarm_fires_when_tally_is_late() -> None:
 
 
 def test_an_alarm_fires_when_a_queue_is_late() -> None:
-    """Only while messages wait: the age of the oldest may count one whose delay is not over."""
+    """It fires only while messages wait: the age of the oldest may be that of a message whose delay is not over."""
     limits = {"Dial": 60, "Deliver": 300}
     assert {f"{name}Queue" for name in limits} == set(QUEUES) - set(DEAD_LETTERS)
     for name, seconds in limits.items():

@@ -1,4 +1,4 @@
-"""No carrier is known by name outside its own folder: a carrier is its folder, its name in CARRIERS, and a secret."""
+"""No carrier is named outside its own folder: a carrier consists of its folder, its name in CARRIERS, and a secret."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Dashboards: they draw only published series and every metric of ours, and widgets fit."""
+"""Dashboards: they draw only published series, they draw every metric of Redial, and their widgets fit."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ each_dashboard = pytest.mark.parametrize("name", sorted(DASHBOARDS))
 
 
 def _widgets(name: str) -> list[dict[str, Any]]:
-    """A dashboard's widgets, `${…}` unreplaced: names and ARNs need no escaping inside quotes."""
+    """A dashboard's widgets, with `${…}` not replaced: names and ARNs need no escaping inside quotes."""
     body = json.loads(DASHBOARDS[name]["Properties"]["DashboardBody"]["Fn::Sub"])
     assert list(body) == ["widgets"]
     widgets: list[dict[str, Any]] = body["widgets"]

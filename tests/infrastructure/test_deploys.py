@@ -1,4 +1,4 @@
-"""Deploying template.yaml: no resource with state is replaced, and new versions are rolled out by the parameters."""
+"""Deploying template.yaml: no resource with state is replaced, and parameters control the rollout of new versions."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ def test_an_update_replaces_no_resource_with_state_or_named_by_waiting_schedules
 
 
 def test_every_resource_of_those_types_is_recorded() -> None:
-    """Record a new resource by `python -m tests.support.stateful` in the release that adds it."""
+    """Record a new resource with `python -m tests.support.stateful` in the release that adds it."""
     assert set(_recorded()["resources"]) == {
         name for name, resource in template()["Resources"].items() if resource["Type"] in HELD
     }
@@ -97,11 +97,11 @@ def test_changes_that_replace_nothing_are_accepted() -> None:
     assert would_replace(_recorded(), document) == []
 
 
-# ---- how a new version comes in --------------------------------------------------------------------------------------
+# ---- rollout of a new version ----------------------------------------------------------------------------------------
 
 
 def test_all_at_once_needs_no_codedeploy_and_all_other_values_are_gradual() -> None:
-    """SAM reads the mapping, CloudFormation the condition: they agree."""
+    """SAM reads the mapping, CloudFormation the condition; they must agree."""
     parameter = template()["Parameters"]["Deployment"]
     gradual = {name: one["Gradual"] for name, one in template()["Mappings"]["Deployments"].items()}
     assert set(gradual) == set(parameter["AllowedValues"])
@@ -118,7 +118,7 @@ def test_all_at_once_needs_no_codedeploy_and_all_other_values_are_gradual() -> N
 def test_a_gradual_deployment_rolls_back_on_errors_of_the_new_version_or_of_the_api_that_it_answers(
     function: str,
 ) -> None:
-    """The API's alarm holds back only the functions behind the API: it must not keep a repair of another one out."""
+    """The API's alarm stops only the functions behind the API, so that it cannot block a repair of another function."""
     logical_id = functions()[function]["LogicalId"]
     alarm = f"{logical_id.removesuffix('Function')}DeployFailingAlarm"
     own, *others = functions()[function]["DeploymentPreference"]["Alarms"]
@@ -156,7 +156,7 @@ def test_production_is_deployed_gradually() -> None:
     assert _overrides("prod")["Deployment"].startswith(("Canary", "Linear"))
 
 
-# ---- a domain of one's own -------------------------------------------------------------------------------------------
+# ---- a custom domain -------------------------------------------------------------------------------------------------
 
 
 def test_a_domain_requires_tls_1_2_and_leads_to_the_api() -> None:
@@ -174,7 +174,7 @@ def test_a_domain_requires_tls_1_2_and_leads_to_the_api() -> None:
 
 
 def test_the_address_that_carriers_sign_is_the_stacks_output() -> None:
-    """PublicUrl, else the domain, else API Gateway's own, which `carrier_callback` takes from each request."""
+    """PublicUrl, else the domain, else API Gateway's own address, which `carrier_callback` takes from each request."""
     own = {"Fn::Sub": "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}
 
     def chosen(last: Any) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def test_the_api_cannot_be_left_without_an_address() -> None:
 
 
 def _front() -> Resources:
-    # Its short tags are read as plain values: only values without tags are checked.
+    # Short tags are read as plain values, and only values without tags are checked.
     class Loader(yaml.SafeLoader):
         pass
 

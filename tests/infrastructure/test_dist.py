@@ -1,4 +1,4 @@
-"""What `make dist` makes, with a small layer: building the real one needs a network, `make deploy-check` does it."""
+"""The result of `make dist`, with a small layer: building the real one needs a network (`make deploy-check`)."""
 
 import hashlib
 import importlib.util
@@ -108,10 +108,10 @@ def test_the_plain_template_has_no_macro_and_no_nested_stack(folder: Path) -> No
 
 
 def test_the_plain_template_makes_the_recorded_resources(folder: Path) -> None:
-    """They are SAM's for AllAtOnce, without what only gradual deployments use.
+    """They are SAM's resources for AllAtOnce, without those used only by gradual deployments.
 
-    The code comes from elsewhere, and the origins of CORS and the layer's description from parameters instead of their
-    defaults.
+    The code comes from elsewhere, and parameters replace the defaults of the origins of CORS and of the layer's
+    description.
     """
 
     def alike(resources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def _parameters_in(resources: dict[str, Any], names: set[str]) -> set[str]:
 
 
 def test_the_plain_template_reads_every_parameter_when_it_is_deployed(folder: Path) -> None:
-    """SAM writes the value of a parameter, such as its default, in place of some references."""
+    """SAM replaces some references with the value of a parameter, such as its default."""
     document = _read(folder / dist.PLAIN)
     names = set(document["Parameters"])
     before = _parameters_in({**template()["Resources"], "Globals": template()["Globals"]}, names)
@@ -165,7 +165,7 @@ def test_attributes_are_lists_as_json_needs_them(folder: Path, name: str) -> Non
 
 @pytest.mark.parametrize("name", [dist.PLAIN, pytest.param(dist.SAM, marks=pytest.mark.nightly)])
 def test_cfn_lint_accepts_the_template(folder: Path, name: str) -> None:
-    """`make check` lints template.yaml, of which the one for SAM differs by the places of the code."""
+    """`make check` lints template.yaml; the template for SAM differs from it only in the location of the code."""
     lint = (str(dist.SAM_PYTHON.with_name("cfn-lint")), "--config-file", os.devnull)
     command = [*lint, "--regions", "us-east-1", "eu-central-1", "--", str(folder / name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)

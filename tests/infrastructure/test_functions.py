@@ -1,4 +1,4 @@
-"""The functions of template.yaml: consistent with the code, observed, and safe to fail."""
+"""The functions of template.yaml: consistent with the code, monitored, and safe to fail."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.support.template import ROOT, functions, of_type, template, texts
 FUNCTIONS = functions()
 ASYNCHRONOUS = ("batch", "sweep")
 OF_QUEUES = {"dial": "DialsAtOnce", "deliver": "DeliveriesAtOnce"}
-"""The functions that read a queue, and the parameter that limits how many of their runs are under way."""
+"""The functions that read a queue, and the parameter that limits their concurrent runs."""
 OF_POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 each_function = pytest.mark.parametrize("name", sorted(FUNCTIONS))
@@ -64,7 +64,7 @@ def test_a_function_logs_to_a_declared_group_with_a_retention(name: str) -> None
 
 @each_function
 def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
-    """Otherwise the alias would keep the old code, layer or settings. See the head of template.yaml."""
+    """Otherwise the alias would keep the old code, layer or settings. See the top of template.yaml."""
     function = FUNCTIONS[name]
     assert function["AutoPublishAlias"] == "live"
     assert function["AutoPublishAliasAllProperties"] is True
@@ -76,7 +76,7 @@ def test_a_change_of_any_kind_publishes_a_version(name: str) -> None:
 
 
 def _parameters_in(value: Any) -> set[str]:
-    """The template parameters that a value depends on, by Ref, in a text or through a condition."""
+    """The template parameters that a value depends on, by Ref, within a text or through a condition."""
     found = set()
     for text in texts(value):
         found |= {text, *re.findall(r"\$\{(\w+)\}", text)} & set(template()["Parameters"])
@@ -86,7 +86,7 @@ def _parameters_in(value: Any) -> set[str]:
 
 
 def test_the_layers_description_has_texts_only() -> None:
-    """SAM fills in parameters there, and fails for a number."""
+    """SAM fills in parameters there, and fails on a number."""
     layer = of_type("AWS::Serverless::LayerVersion")["RedialLayer"]["Properties"]
     parameters = _parameters_in(layer["Description"])
     assert len(parameters) > 1
@@ -103,7 +103,7 @@ def test_an_asynchronous_function_that_fails_leaves_a_dead_letter(name: str) -> 
 
 
 def test_only_functions_that_are_waited_for_have_no_failure_destination() -> None:
-    """Clients and carriers wait at the HTTP API, and Lambda itself at the stream and at the queues."""
+    """Clients and carriers wait at the HTTP API, and Lambda itself at the stream and the queues."""
     waited_for = {
         name
         for name, function in FUNCTIONS.items()
@@ -130,7 +130,7 @@ def test_a_function_reads_its_queue_one_message_at_a_time_within_a_limit(name: s
 
 @pytest.mark.parametrize("name", sorted(OF_QUEUES))
 def test_a_queue_hides_a_message_for_six_times_its_functions_timeout(name: str) -> None:
-    """AWS's advice: a message is received by no second run while Lambda retries a throttled first one."""
+    """AWS recommends this, so that no second run receives a message while Lambda retries a throttled first run."""
     queue = of_type("AWS::SQS::Queue")[f"{name.title()}Queue"]["Properties"]
     assert queue["VisibilityTimeout"] == 6 * FUNCTIONS[name]["Timeout"]
 
@@ -146,7 +146,7 @@ def test_a_delayed_start_is_received_before_its_message_expires() -> None:
 
 
 def test_functions_that_cause_their_own_runs_are_exempt_from_loop_detection() -> None:
-    """dial for the next call in line, deliver for redeliveries, batch for the rest of its file, sweep for the rest."""
+    """dial invokes itself for the next queued call, deliver for redeliveries, batch and sweep for remaining work."""
     allowed = {name for name, function in FUNCTIONS.items() if function.get("RecursiveLoop") == "Allow"}
     assert allowed == {"batch", "deliver", "dial", "sweep"}
 
@@ -227,7 +227,7 @@ def _stream() -> dict[str, Any]:
 
 
 def test_tallys_stream_events_name_their_shard() -> None:
-    """Without a window the event has no shardId, and a window requires one invocation of a shard at a time."""
+    """Without a window the event has no shardId; a window allows only one invocation per shard at a time."""
     stream = _stream()
     assert stream["Stream"] == {"Fn::GetAtt": "Table.StreamArn"}
     assert stream["TumblingWindowInSeconds"] == {"Ref": "StatisticsSeconds"}
@@ -242,7 +242,7 @@ def test_tally_retries_until_every_record_is_counted() -> None:
 
 
 def test_tally_is_invoked_only_for_executions_and_for_what_expired_calls_leave() -> None:
-    """Otherwise its own writes, batches and counts, would invoke it again. A removal changes no count."""
+    """Otherwise its own writes, of batches and counts, would invoke it again. A removal changes no count."""
     patterns = [json.loads(one["Pattern"]) for one in _stream()["FilterCriteria"]["Filters"]]
     contact = {"Keys": {"pk": {"S": [{"prefix": "X#"}]}}}
     is_an_execution = {"ca": {"N": [{"exists": True}]}}
@@ -257,7 +257,7 @@ def test_tally_is_invoked_only_for_executions_and_for_what_expired_calls_leave()
 
 
 def test_batch_has_a_whole_vcpu_and_disk_space_for_its_files() -> None:
-    """For a file of the shortest rows, results and seen numbers take 15 times its size."""
+    """For a file of the shortest rows, results and seen numbers take up 15 times the file's size."""
     assert FUNCTIONS["batch"]["MemorySize"] == 1769
     assert FUNCTIONS["batch"]["EphemeralStorage"]["Size"] * 1024 * 1024 >= 15 * MAX_FILE_BYTES
 

@@ -1,4 +1,4 @@
-"""The layer's build: what is shipped has bytecode."""
+"""The layer's build: shipped modules have bytecode."""
 
 import importlib.util
 import shutil

@@ -1,4 +1,4 @@
-"""Saved log queries: the functions log the fields and messages that the queries name."""
+"""Saved log queries: the functions log the fields and messages that the queries use."""
 
 import ast
 import json
@@ -32,14 +32,14 @@ COMMANDS |= {"sort", "stats"}
 
 @cache
 def _all_calls() -> tuple[ast.Call, ...]:
-    """Every call in the deployed code."""
+    """Every call expression in the deployed code."""
     paths = (*ROOT.glob("functions/*/handler.py"), *ROOT.glob("layers/redial/redial/**/*.py"))
     nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
     return tuple(node for node in nodes if isinstance(node, ast.Call))
 
 
 def _calls(method: str) -> Iterator[ast.Call]:
-    """Every call of a method of that name."""
+    """Every call expression of a method with that name."""
     return (one for one in _all_calls() if isinstance(one.func, ast.Attribute) and one.func.attr == method)
 
 
@@ -75,7 +75,7 @@ def _query(name: str) -> str:
 
 
 def _named(query: str) -> set[str]:
-    """The fields that a query reads: its words without commands, strings, patterns and names that it defines."""
+    """The fields that a query reads: its words except commands, strings, patterns and names that it defines."""
     bare = re.sub(r'"[^"]*"|/(?:[^/\\]|\\.)+/', "", query)
     given = set(re.findall(r"\bas (\w+)", bare))
     return set(re.findall(r"@?\b[A-Za-z_]\w*", bare)) - COMMANDS - given

@@ -1,4 +1,4 @@
-"""Modules loaded by a cold start, which mostly consists of imports: unneeded modules cost time."""
+"""Modules loaded by a cold start, most of which is spent on imports: unneeded modules cost time."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def _loaded(function: str) -> set[str]:
-    """The modules of a fresh process that has loaded a function and built the services that it uses."""
+    """The modules loaded by a fresh process that has loaded a function and built its services."""
     environment = {
         **dict.fromkeys(functions()[function]["Environment"], "https://example.com"),
         "AWS_DEFAULT_REGION": "us-east-1",

@@ -1,4 +1,4 @@
-"""Executions and batches are saved in one place, and lost races are repeated a limited number of times."""
+"""Executions and batches are saved in one place, and a step that lost a race is repeated a limited number of times."""
 
 import ast
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from tests.support.template import ROOT
 
 SOURCES = ROOT / "layers/redial/redial"
 WITHOUT_DUE_TIME = {"agents", "circuits", "numbers"}
-"""Stores of items that have neither events nor a due time: what saves them needs no lease and no `with_due`."""
+"""Stores of items with neither events nor a due time: saving them needs no lease and no `with_due`."""
 
 
 def parsed(*folders: Path) -> Iterator[tuple[str, ast.Module]]:
-    """Path below the repository and syntax tree of every module in these folders."""
+    """The path below the repository and the syntax tree of every module in these folders."""
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Permissions of each role: those that its function uses on the local stack, and no others."""
+"""Permissions of each role: exactly those that its function uses on the local stack."""
 
 import json
 import re
@@ -40,7 +40,7 @@ OF_LAMBDA_ITSELF = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
-"""Actions of Lambda itself under the function's role; `_of_lambda_itself` knows one more."""
+"""Actions that Lambda itself performs under the function's role; `_of_lambda_itself` adds one."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Asked:
 
 
 def _attached(role: str) -> list[dict[str, Any]]:
-    """The managed policies of a role, all of this template."""
+    """The managed policies of a role, all of them from this template."""
     return [SHARED[policy["Ref"]] for policy in ROLES[role]["Properties"].get(ATTACHED, [])]
 
 
@@ -142,11 +142,13 @@ def test_there_are_no_other_roles_or_policies() -> None:
         assert statement["Effect"] == "Deny"
     assert set(SHARED) == {policy["Ref"] for one in ROLES.values() for policy in one["Properties"].get(ATTACHED, [])}
     for policy in SHARED.values():
-        assert set(policy["Properties"]) == {"Description", "PolicyDocument"}, "roles name it, it names none"
+        assert set(policy["Properties"]) == {"Description", "PolicyDocument"}, (
+            "roles refer to it, and it refers to no role"
+        )
 
 
 def _that_allow(action: str) -> dict[str, dict[str, Any]]:
-    """The statement that allows an action, by role; no role has two."""
+    """The statement that allows an action, by role; no role has two such statements."""
     return {role: one for role in ROLES for one in _statements(role) if action in _list(one["Action"])}
 
 
@@ -204,7 +206,7 @@ def test_only_api_and_batch_may_use_the_bucket() -> None:
     assert _that_allow("s3:GetObject")["BatchRole"]["Resource"] == {"Fn::Sub": "${FilesBucket.Arn}/batches/*"}
 
 
-# ---- what is asked ---------------------------------------------------------------------------------------------------
+# ---- requests of the functions ---------------------------------------------------------------------------------------
 
 
 def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[str, Any]) -> Iterator[Asked]:
@@ -267,7 +269,7 @@ def _as_iam_sees(function: str, service: str, operation: str, parameters: dict[s
 
 @cache
 def _asked() -> frozenset[Asked]:
-    """All requests of the functions while the local stack covers every situation of calls."""
+    """All requests of the functions while the local stack plays every situation of calls."""
     asked: set[Asked] = set()
     with local_stack(first_agent=False, parameters={"KeepDays": "2"}) as client:
         stack = client.stack
@@ -350,7 +352,7 @@ def _everything_that_happens_to_calls(client: LocalClient) -> None:
     client.api("GET", f"/v2/agent/{stack.agent_id}/executions")
     client.api("GET", f"/v2/agent/{stack.agent_id}/executions?status=completed")
     client.api("GET", f"/v2/agent/{stack.agent_id}/executions?user_number=%2B14155550100")
-    with mock.patch.multiple(listings, MOST_KEYS=1, SPACING=1):  # more calls than are counted at once
+    with mock.patch.multiple(listings, MOST_KEYS=1, SPACING=1):  # more calls than one run counts
         client.api("GET", f"/v2/agent/{stack.agent_id}/executions")
     client.advance(1)
     client.script("+14155550190", "refused-21210", "completed")
@@ -410,7 +412,7 @@ def _report_late(client: LocalClient, retries: dict[str, Any]) -> None:
 
 
 def _lose_redeliveries(client: LocalClient) -> None:
-    """Delete the schedules of redeliveries, so that the sweeper must repair them."""
+    """Delete the schedules of redeliveries, which the sweeper must then repair."""
     scheduler = client.stack.aws.client("scheduler")
     for schedule in client.stack.scheduler.schedules():
         group, name = schedule.key
@@ -487,7 +489,7 @@ def _everything_that_happens_to_batches(client: LocalClient) -> None:
 
 
 def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> None:
-    """Contacts wait in the delayed set and are popped for a free line by a callback or by the sweeper."""
+    """Have contacts wait in the delayed set until a callback or the sweeper pops them for a free line."""
 
     def agent(**config: Any) -> None:
         assert client.api("PATCH", f"/v2/agent/{agent_id}", {"agent_config": config}).status == 200
@@ -519,7 +521,8 @@ def _rooms(client: LocalClient, agent_id: str, create: Callable[..., str]) -> No
 
 
 def _everything_that_endpoints_answer(client: LocalClient) -> None:
-    """A webhook's answer, a refusal and a report suppress numbers, the account's first; a scrub's verdict is kept."""
+    """Cover suppressions by a webhook's answer, a refusal and a report, the account's first included, and a kept
+    verdict."""
     inbox, answer = client.stack.inbox_url, client.stack.inbox.answer
     answer("scrub", Scripted({"allowed": True, "expires_at": "2030-01-01T00:00:00Z"}))
     answer("events", Scripted({"suppress": True}))

@@ -1,4 +1,4 @@
-"""Presets of calling rules are compared with their sources from time to time."""
+"""Presets of calling rules are regularly reviewed against their sources."""
 
 from datetime import UTC, date, datetime, timedelta
 

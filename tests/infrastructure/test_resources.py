@@ -53,7 +53,7 @@ def test_the_tests_table_has_the_templates_keys_and_indexes() -> None:
 
 
 def test_indexes_project_keys_only() -> None:
-    """Projecting more would write both indexes at each change of an execution: three writes instead of one."""
+    """Projecting more would write both indexes at each change of an execution, so three writes instead of one."""
     for index in _table()["Properties"]["GlobalSecondaryIndexes"]:
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
@@ -195,11 +195,11 @@ def test_patterns_accept_only_valid_values(name: str, good: list[str], bad: list
 
 
 ROOM_FOR_PARAMETERS = 64
-"""Characters of a description that stay free for parameters to come."""
+"""Characters of a description that stay free for future parameters."""
 
 
 def test_descriptions_that_make_new_versions_cannot_grow_too_long() -> None:
-    """They hold parameter values, and Lambda takes 256 characters of a layer's and of a version's."""
+    """They contain parameter values, and Lambda accepts 256 characters for each: a layer's and a version's."""
     longest = {
         "LogLevel": "WARNING",
         "KeepDays": str(PARAMETERS["KeepDays"]["MaxValue"]),

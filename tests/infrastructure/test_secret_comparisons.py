@@ -1,4 +1,4 @@
-"""Secrets and signatures are compared in constant time, and only where a comparison is needed.
+"""Secrets and signatures are compared in constant time, and only if a comparison is needed.
 
 API keys are looked up by their hash, without a comparison (see `redial.usecases.accounts`).
 """

@@ -1,11 +1,11 @@
-"""Every folder of tests is run by `make test`, or by a command of its own."""
+"""Every folder of tests is run by `make test` or by its own command."""
 
 import tomllib
 
 from tests.support.template import ROOT
 
 ELSEWHERE = {"e2e"}
-"""By `make deploy-check` and `make sam-local-check`."""
+"""Run by `make deploy-check` and `make sam-local-check`."""
 
 
 def test_every_folder_of_tests_is_run() -> None:

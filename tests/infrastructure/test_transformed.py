@@ -28,17 +28,17 @@ def _resources(deployment: str) -> Resources:
 
 
 def test_the_stacks_resources_are_the_recorded_ones() -> None:
-    """Record a deliberate change by `python -m tests.support.transformed`: its diff names the changed resources."""
+    """Record a deliberate change with `python -m tests.support.transformed`; its diff shows the changed resources."""
     assert digests() == json.loads(RECORDED.read_text())
 
 
 def test_local_expansion_equals_cfn_lints() -> None:
-    """local/cloudformation.py expands loops and merges nested stacks as cfn-lint does, which follows AWS's rules."""
+    """local/cloudformation.py expands loops and merges nested stacks like cfn-lint, which follows AWS's rules."""
     assert written_out(template()["Resources"]) == merged(expanded())
 
 
 def test_api_gateway_answers_cors_only_with_origins() -> None:
-    """SAM writes the whole configuration under one condition: without origins, API Gateway gets none."""
+    """SAM writes the whole configuration under one condition; without origins, API Gateway receives none."""
     body = _resources("AllAtOnce")["HttpApi"]["Properties"]["Body"]
     condition, configuration, otherwise = body["x-amazon-apigateway-cors"]["Fn::If"]
     assert (condition, otherwise) == ("HasCorsOrigins", {"Ref": "AWS::NoValue"})
@@ -113,7 +113,7 @@ def test_a_circular_reference_is_detected() -> None:
 
 
 def _needed(value: Any) -> set[str]:
-    """The names that a resource refers to anywhere, UpdatePolicy and DependsOn included."""
+    """The names that a resource refers to anywhere, including UpdatePolicy and DependsOn."""
     if isinstance(value, list):
         return {name for item in value for name in _needed(item)}
     if not isinstance(value, dict):

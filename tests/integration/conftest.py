@@ -9,7 +9,7 @@ from tests.support.api import Api, aws, running_api
 
 @pytest.fixture(scope="module")
 def _aws() -> Iterator[None]:
-    """Building the clients takes long: a module shares them."""
+    """Share the clients within a module: building them takes long."""
     with aws():
         yield
 

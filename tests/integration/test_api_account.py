@@ -90,7 +90,7 @@ def test_the_phone_numbers_are_those_of_the_accounts_agents(api: Api) -> None:
 
 
 def undelivered(api: Api, key: str = "", **delivery: Any) -> str:
-    """A call whose first event was given up after eight tries."""
+    """A call whose first event was given up after eight tries; returns its id."""
     keys = {"key": key} if key else {}
     execution_id = api.call(api.agent(**keys), **keys)
     world = services_of("api")

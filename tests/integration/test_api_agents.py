@@ -40,12 +40,12 @@ WHOLE: dict[str, Any] = {
     "x-own": [1, 2.5, True, None, {"": "empty key"}],
 }
 FILLED_IN = {"answer_url": None, "consent_required": False}
-"""What an answer has beside `WHOLE`."""
+"""What an answer has in addition to `WHOLE`."""
 
 
 @pytest.fixture
 def api(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """Every host name has one public address; no name server is needed."""
+    """Give every host name one public address; no name server is needed."""
 
     def resolve(host: str, port: int, **_: Any) -> list[Any]:
         address = host if host[0].isdigit() else "93.184.215.14"
@@ -168,7 +168,7 @@ def test_a_list_above_the_size_limit_goes_on_in_a_linked_part(api: Api) -> None:
     assert len(api.send("GET", "/v2/agent/all", query="page_size=20").json) == 20
 
 
-# ---- what may not be saved ----------------------------------------------------------------------------------------
+# ---- invalid configurations ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -21,7 +21,7 @@ from tests.support.samples import ACCOUNT_ID, CALLER_ID, NUMBER, TEN, minutes
 
 
 def dialled(execution_id: str, status: Status = Status.RINGING) -> None:
-    """The execution's first attempt claimed, and reported by the carrier."""
+    """Claim the execution's first attempt, and report its status as the carrier would."""
     store = services_of("api").executions
     execution = store.get(execution_id)
     assert execution is not None
@@ -315,7 +315,7 @@ def test_two_concurrent_requests_make_one_call_and_both_return_it(api: Api, monk
     body = {"agent_id": api.agent(), "recipient_phone_number": NUMBER}
     headers = {"Idempotency-Key": "k"}
     first = api.send("POST", "/call", body, headers=headers)
-    monkeypatch.setattr(DynamoIdempotencyKeys, "find", lambda *_: None)  # the second looked before the first claimed
+    monkeypatch.setattr(DynamoIdempotencyKeys, "find", lambda *_: None)  # the second looked before the first claimed it
     second = api.send("POST", "/call", body, headers=headers)
     assert second.json == first.json
     assert second.headers["idempotency-replayed"] == "true"
@@ -354,7 +354,7 @@ def test_a_malformed_idempotency_key_answers_400(api: Api, key: str) -> None:
     assert [error["field"].lower() for error in answer.json["errors"]] == ["idempotency-key"]
 
 
-# ---- looking ------------------------------------------------------------------------------------------------------
+# ---- reading ------------------------------------------------------------------------------------------------------
 
 
 def test_the_log_lists_changes_and_deliveries(api: Api) -> None:
@@ -507,7 +507,7 @@ def test_any_query_is_answered_with_a_page_or_its_fields_at_fault(api: Api, quer
     | ANY_TEXT.filter(lambda text: text.strip("/") != "")
 )
 def test_any_made_up_id_answers_404(api: Api, invented: str) -> None:
-    """Nor does any other text; texts that change the path itself are left out."""
+    """So does any other text, except texts that change the path itself."""
     for route in (
         "/executions/{}",
         "/v2/agent/{}/executions",

@@ -22,7 +22,7 @@ from tests.support import gateway
 from tests.support.api import API_KEY, OTHER_API_KEY, Api
 from tests.support.samples import ACCOUNT_ID, NUMBER, TEN
 
-# ---- who is asking ------------------------------------------------------------------------------------------------
+# ---- authentication -----------------------------------------------------------------------------------------------
 
 ROUTES = [
     ("POST", "/call"),
@@ -281,7 +281,7 @@ def test_each_request_is_logged_once_without_secrets(
         assert secret not in out
 
 
-# ---- what needs no key --------------------------------------------------------------------------------------------
+# ---- routes without a key -----------------------------------------------------------------------------------------
 
 
 def test_health_needs_no_key_and_no_services(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

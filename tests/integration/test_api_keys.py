@@ -98,7 +98,7 @@ def test_accounts_are_listed(store: DynamoAccounts, run: Any) -> None:
 def test_the_region_comes_from_the_option_or_aws_region(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: Any, region: str
 ) -> None:
-    """By moto alone: the emulated AWS has one region."""
+    """This uses moto alone, since the emulated AWS has one region."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     monkeypatch.setenv("TABLE_NAME", TABLE_NAME)

@@ -1,4 +1,4 @@
-"""Suppressions and consents: what the API takes, stores and says."""
+"""Suppressions and consents: what the API accepts, stores and returns."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`POST /call/plan` and `GET /numbers/{phone_number}`: what they say, and that they only read."""
+"""`POST /call/plan` and `GET /numbers/{phone_number}`: what they return, and that they only read."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_a_plan_only_reads(api: Api) -> None:
     asked: list[str] = []
     client.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
     plan(api, agent_id)
-    keys = ["GetItem"] * 3  # the API key, and the account's key for numbers, which is not there yet: read again
+    keys = ["GetItem"] * 3  # the API key; the account's key for numbers does not exist yet: read twice
     assert sorted(asked) == [*keys, "GetItem", "Query", "Query"], "the agent, the rules of the number, the circuits"
     assert api.invoked == []
 

@@ -1,4 +1,4 @@
-"""Faults that only a person can mend: just the calls that they affect wait, and go on when it is mended."""
+"""Faults that only a person can fix: only the affected calls wait, and they continue once the fault is fixed."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ OTHER_CALLER = "+12025550101"
 
 
 def started(client: LocalClient, numbers: list[str], **config: Any) -> str:
-    """The id of a batch of these numbers that is started. `config`: of its agent, which has one caller id otherwise."""
+    """Start a batch of these numbers and return its id. `config`: of its agent, which otherwise has one caller id."""
     agent = client.stack.agent_id
     config = {"from_phone_numbers": [CALLER], **config}
     assert client.api("PATCH", f"/v2/agent/{agent}", {"agent_config": config}).status == 200
@@ -124,7 +124,7 @@ def test_one_blocked_number_ends_by_itself_and_holds_no_country() -> None:
 
 
 def test_fewer_than_five_numbers_wait_too_while_no_call_to_the_country_is_placed() -> None:
-    """The fault may be the account's, as long as nothing shows that it is these numbers'."""
+    """The fault may be the account's, as long as nothing shows that it is specific to these numbers."""
     with local_stack() as client:
         numbers = [f"+1415555{number:04d}" for number in range(100, 104)]
         scripted(client, numbers, "refused-21216")
@@ -150,7 +150,7 @@ def test_an_item_is_resolved_by_hand() -> None:
         resolved = client.api("POST", f"/attention/{item['id']}/resolve")
         assert (resolved.status, resolved.json["state"], resolved.json["next_try_at"]) == (200, "resuming", None)
         client.advance(25)
-        assert [item["state"] for item in attention(client)] == ["open"], "it was not mended"
+        assert [item["state"] for item in attention(client)] == ["open"], "it was not fixed"
         assert counts(client, batch_id) == {"queued": 5}
         scripted(client, numbers, "completed")
         client.api("POST", f"/attention/{item['id']}/resolve")

@@ -1,4 +1,4 @@
-"""The audit: what a record says, how records are listed, exported and stored. `test_audited_operations` shows that
+"""The audit log: what a record says, how records are listed, exported and stored. `test_audited_operations` shows that
 each operation leaves one."""
 
 import csv
@@ -25,12 +25,12 @@ def audit(api: Api, query: str = "", key: str = API_KEY) -> list[dict[str, Any]]
     return found
 
 
-# ---- what a record says ----
+# ---- content of a record ---
 
 
 def test_a_record_has_the_settings_before_and_after(api: Api) -> None:
     agent_id = api.agent(webhook_url=None)
-    api.advance(timedelta(seconds=1))  # records of one millisecond have no order
+    api.advance(timedelta(seconds=1))  # records within one millisecond have no order
     secret = "https://me:pass@hooks.example.com/t0ken?x=secret"
     patch = {
         "ring_timeout_seconds": 25,
@@ -164,7 +164,7 @@ def test_a_record_is_never_overwritten(api: Api) -> None:
     api.agent()
     log = services_of("api").audit
     ((_, record),) = log.newest_first(ACCOUNT_ID, None, None, None, 10)
-    log.add(record)  # a write of its own that the client repeats
+    log.add(record)  # a separate write, which the client repeats
     with pytest.raises(ValueError, match="another audit record"):
         log.add(replace(record, by="another"))
     assert [one for _, one in log.newest_first(ACCOUNT_ID, None, None, None, 10)] == [record]

@@ -34,7 +34,7 @@ def local() -> Iterator[LocalClient]:
 
 
 class Recorder:
-    """Sends requests, and asserts that each leaves its one record."""
+    """Sends requests, and asserts that each leaves exactly one record."""
 
     def __init__(self, client: LocalClient) -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""What an attempt costs does not depend on the size of its batch, nor on how much of it is done."""
+"""The cost of an attempt depends neither on the size of its batch nor on the batch's progress."""
 
 from bench.attempt import Bench, Counts, counting
 from bench.stack import BATCH_RETRIES, number
@@ -9,7 +9,7 @@ HOUR_LATER = {**BATCH_RETRIES, "retry_intervals_minutes": [60]}
 
 
 def cost_of_an_attempt(row: int, rows: int) -> Counts:
-    """Of an unanswered contact, on a line that another call releases, while all lines are in use."""
+    """The cost for an unanswered contact, on a line that another call releases, while all lines are in use."""
     with counting(Bench, recurring=False) as bench:
         agent_id = bench.agent(max_concurrent_calls=LINES)
         for one in range(1, rows + 1):

@@ -25,7 +25,7 @@ from tests.support.table import as_text
 RETRIES = {"enabled": True, "max_retries": 2, "retry_intervals_minutes": [15, 30]}
 PREFIX = "+1202555"
 TOMBSTONE = {"pk", "sk", "v", "ac", "ag", "ca", "fi", "ch", "da", "va", "in", "cl", "expires_at", "due_shard", "due_at"}
-"""The items that remain of a removed batch."""
+"""Attributes of the item that remains of a removed batch."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def created(client: LocalClient, file: str | bytes, *fields: tuple[str, str], **
 
 
 def started(client: LocalClient, file: str | bytes, *fields: tuple[str, str], **options: Any) -> str:
-    """Create a batch that starts at once."""
+    """Create a batch that starts at once; return its id."""
     return created(client, file, ("start", "now"), *fields, **options)
 
 
@@ -101,7 +101,7 @@ def live(client: LocalClient) -> dict[str, int]:
     return found
 
 
-# ---- the whole way ------------------------------------------------------------------------------------------------
+# ---- from upload to results ---------------------------------------------------------------------------------------
 
 
 def test_a_batch_is_read_scheduled_run_retried_completed_and_reported(client: LocalClient) -> None:
@@ -539,14 +539,14 @@ def test_delete_removes_waiting_contacts_at_once_and_live_ones_when_they_end(cli
 
 
 def stored_about(client: LocalClient, batch_id: str) -> list[Any]:
-    """All items and files of a batch; the records of its changes in the audit are kept."""
+    """All items and files of a batch, without the records of its changes in the audit log."""
     items = [item for item in client.every_item() if batch_id in as_text(item) and item["pk"] != {"S": "J#local"}]
     listed = client.stack.aws.client("s3").list_objects_v2(Bucket=client.stack.environment["FILES_BUCKET"])
     return items + [one["Key"] for one in listed.get("Contents", []) if batch_id in one["Key"]]
 
 
 def tombstone(client: LocalClient, batch_id: str) -> Any:
-    """Assert that only the tombstone remains of a batch, and nothing of its contacts."""
+    """Assert that of a batch and its contacts only the tombstone remains; return it."""
     key = {"pk": {"S": f"B#{batch_id}"}, "sk": {"S": "B"}}
     item = client.stack.aws.client("dynamodb").get_item(TableName=client.stack.environment["TABLE_NAME"], Key=key)
     assert {"da", "expires_at"} <= item["Item"].keys() <= TOMBSTONE, item["Item"]
@@ -554,7 +554,7 @@ def tombstone(client: LocalClient, batch_id: str) -> Any:
 
 
 def test_a_batch_can_be_scheduled_stopped_and_deleted_while_its_file_is_being_read(client: LocalClient) -> None:
-    """The requests come before the ingestion: the clock is stopped until it is advanced."""
+    """The requests arrive before ingestion, since the clock is stopped until it is advanced."""
     scheduled, stopped, deleted = (created(client, contacts(50, 1000 + 50 * index)) for index in range(3))
     form = json.dumps({"scheduled_at": (NOON + timedelta(hours=1)).isoformat()}).encode()
     for batch_id in (scheduled, stopped):

@@ -71,7 +71,7 @@ def test_a_call_that_another_request_makes_at_the_same_time_is_given_back(
 
 
 def test_what_is_taken_does_not_pass_the_quota(api: Api, agent_id: str) -> None:
-    """Each is one conditional write, so the same holds for calls at once. (moto alone is not safe for threads.)"""
+    """Each take is one conditional write, so concurrent calls keep the quota, too. (moto is not safe for threads.)"""
     quotas, day = services_of("api").call_quotas, api.now.date()
     assert [quotas.take("k", day, 1, 7) for _ in range(20)] == [True] * 7 + [False] * 13
     assert not quotas.take("k", day, 8, 7)

@@ -1,4 +1,4 @@
-"""Quotas of API keys count a batch's contacts when it is scheduled: what was accepted can be done."""
+"""Quotas of API keys count a batch's contacts when it is scheduled, so an accepted batch can complete."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Calling rules through the HTTP interface: where a number is, and what can never be placed."""
+"""Calling rules through the HTTP interface: a number's time zone, and calls that can never be placed."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def rows(client: LocalClient, batch_id: str, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8-sig"), newline="")))
 
 
-# ---- where a number is --------------------------------------------------------------------------------------------
+# ---- a number's time zone -----------------------------------------------------------------------------------------
 
 
 def test_a_contacts_time_zone_wins_over_its_agents_and_its_prefix(client: LocalClient) -> None:
@@ -83,7 +83,7 @@ def test_an_unknown_time_zone_is_refused(client: LocalClient, zone: Any) -> None
     assert (answer.status, [one["field"] for one in answer.json["errors"]]) == (400, ["agent_config.time_zone"])
 
 
-# ---- what can never be placed -------------------------------------------------------------------------------------
+# ---- calls that can never be placed -------------------------------------------------------------------------------
 
 
 def test_a_call_that_can_never_be_placed_is_refused(client: LocalClient) -> None:
@@ -110,7 +110,7 @@ FILE = f"""contact_number,name,time_zone
 
 
 def test_rows_that_can_never_be_placed_are_rejected(client: LocalClient) -> None:
-    """And stay so: the files are read again after the hours have changed."""
+    """They stay rejected when the file is read again after the hours have changed."""
     client.configure(calling_guardrails=NINE_TO_SIX)
     batch_id = upload(client, FILE, ("start", "now")).json["batch_id"]
     client.advance(1)
@@ -188,7 +188,7 @@ def test_a_call_whose_hours_stay_impossible_ends_after_a_week(client: LocalClien
 
 
 def test_a_batch_of_which_a_contact_can_never_be_placed_any_more_is_not_scheduled(client: LocalClient) -> None:
-    """Its rows were checked by other hours, or by none."""
+    """Its rows were checked against other hours, or none."""
     client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     file = f"contact_number,time_zone\n+79161234568,Asia/Omsk\n{RUSSIAN_MOBILE},\n"
     batch_id = upload(client, file).json["batch_id"]
@@ -266,7 +266,7 @@ def test_calls_are_spread_over_the_first_minutes_of_an_opening(client: LocalClie
 
 
 def test_a_retry_that_is_rotated_rings_at_another_hour(client: LocalClient) -> None:
-    """Noon UTC is 7:00 in Washington. The window has three hours; the fourth attempt may have any."""
+    """Noon UTC is 7:00 in Washington. The window has three hours; the fourth attempt may use any of them."""
     guardrails = {"call_start_hour": 9, "call_end_hour": 12, "placement": "rotate"}
     client.configure(calling_guardrails=guardrails)
     client.script("+12025550111", "no-answer", "busy", "no-answer", "completed")
@@ -289,7 +289,7 @@ SUNDAY = {"days": ["sun"]}
     ("start", "guardrails", "minutes", "dialled"),
     [
         # New York, Friday, 6 March 2026, 13:00; on Sunday 2:00 becomes 3:00
-        ("03-06T18:00", NIGHTS, [180], ["07T03:00", "07T06:00", "10T02:00"]),  # over midnight; over the weekend, by EDT
+        ("03-06T18:00", NIGHTS, [180], ["07T03:00", "07T06:00", "10T02:00"]),  # over midnight; over the weekend, in EDT
         ("03-06T18:00", {"windows": [{"start": "02:15", "end": "02:45", **SUNDAY}]}, [5], ["15T06:15", "15T06:20"]),
         ("03-06T18:00", {"windows": [{"start": "02:30", "end": "03:30", **SUNDAY}]}, [5], ["08T07:00", "08T07:05"]),
         # Friday, 30 October 2026, 14:00; on Sunday 2:00 becomes 1:00
@@ -365,20 +365,20 @@ ASLEEP = (
     *("America/New_York", "America/St_Johns", "Asia/Kathmandu", "Asia/Shanghai", "Asia/Tokyo", "Australia/Adelaide"),
     "Pacific/Auckland",
 )
-"""Twelve zones in which it is neither office time nor evening at noon UTC."""
+"""Twelve zones in which noon UTC is neither during office hours nor in the evening."""
 EARLY = (
     *("Pacific/Honolulu", "Pacific/Marquesas", "America/Anchorage", "America/Los_Angeles", "America/Denver"),
     *("America/Phoenix", "America/Chicago", "America/Mexico_City", "America/New_York", "America/Bogota"),
     *("America/Halifax", "America/St_Johns"),
 )
-"""Twelve zones in which it is between 2:00 and 8:30 at noon UTC: all of them open within seven hours."""
+"""Twelve zones in which noon UTC is between 2:00 and 8:30, so all of them open within seven hours."""
 QUARTER = 15
 """Minutes over which the calls of an opening are spread."""
 
 
 def start_at_night(client: LocalClient, zones: tuple[str, ...], contacts: int, lines: int, hours: int) -> None:
-    """A batch over twelve zones: no dial outside any window, and each zone's calls spread over its first minutes.
-    `hours`: after so many it is completed."""
+    """Run a batch over twelve zones: no dial is outside any window, and each zone's calls are spread over its first
+    minutes. `hours`: the time after which the batch is completed."""
     windows = [{"start": "09:00", "end": "12:30"}, {"start": "13:15", "end": "17:00"}]
     guardrails = {"windows": windows, "placement": "spread", "spread_minutes": QUARTER}
     quiet = {"webhook_url": None, "max_concurrent_calls": lines}
@@ -411,12 +411,12 @@ def test_a_batch_that_starts_at_night_calls_each_zone_in_its_morning(client: Loc
 
 @pytest.mark.nightly
 def test_ten_thousand_contacts_are_called_in_the_mornings_of_their_zones(client: LocalClient) -> None:
-    """In twenty minutes to half an hour."""
+    """This takes twenty to thirty minutes."""
     start_at_night(client, ASLEEP, 10_000, lines=100, hours=16)
 
 
 def gate(client: LocalClient, execution_id: str) -> Any:
-    """What the latest decision of the calling window says."""
+    """The latest decision of the calling window."""
     entries = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     gates = [one for entry in entries if isinstance(entry["data"], dict) for one in entry["data"].get("gates", ())]
     latest = [one for one in gates if one["gate"] == "calling-window"][-1]

@@ -1,4 +1,4 @@
-"""What a carrier's signed reports lead to: a second call, another caller id, or the end."""
+"""Effects of a carrier's signed reports: a second call, another caller id, or the end."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -15,7 +15,7 @@ from tests.support.local_stack import LocalClient, local_stack, request
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 NUMBERS = (f"+1202555{number:04d}" for number in count(200))
-"""One for each call: a number is not called twice at once."""
+"""A number for each call, since no number is called twice at once."""
 ONE, BOTH = ["+12025550100"], ["+12025550100", "+12025550101"]
 RETRIES = {"enabled": True, "retry_on_voicemail": True, "retry_intervals_minutes": [10]}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -28,7 +28,7 @@ def client() -> Iterator[LocalClient]:
 
 
 def ringing(client: LocalClient, callers: list[str]) -> str:
-    """A call that the emulated carrier reports nothing of, so that a test can."""
+    """A call about which the emulated carrier reports nothing, so that a test can."""
     number = next(NUMBERS)
     client.script(number, *["no-callback"] * 4)
     agent_id = client.stack.create_agent(agent_name="reports", from_phone_numbers=callers)
@@ -40,7 +40,7 @@ def ringing(client: LocalClient, callers: list[str]) -> str:
 def report(
     client: LocalClient, execution_id: str, attempt: int, below: str = "", fragment: str = "", **fields: str
 ) -> Any:
-    """Send a callback of that attempt's call, signed over its URL with `fragment`; the execution after it."""
+    """Send a callback of that attempt's call, signed over its URL with `fragment`; return the updated execution."""
     url = f"{client.stack.url}/callbacks/twilio/{execution_id}/{attempt}{below}"
     call_id = client.execution(execution_id)["attempts"][attempt - 1]["provider_call_id"]
     form = {"AccountSid": client.stack.carrier.account_sid, "CallSid": call_id, **fields}
@@ -51,7 +51,7 @@ def report(
 
 @pytest.mark.parametrize("fragment", ["", STATUS_OVERRIDE])
 def test_a_status_callback_may_be_signed_with_the_fragment_of_its_url(client: LocalClient, fragment: str) -> None:
-    """Twilio's documents do not say which: both are accepted."""
+    """Twilio's documentation does not say which, so both are accepted."""
     execution_id = ringing(client, ONE)
     assert report(client, execution_id, 1, fragment=fragment, CallStatus="ringing")["status"] == "ringing"
     ended = report(client, execution_id, 1, fragment=fragment, CallStatus="busy")
@@ -107,7 +107,7 @@ def test_a_missing_duration_is_the_time_since_the_answer(client: LocalClient) ->
 
 
 def answered_and_over(client: LocalClient) -> str:
-    """A call of four seconds, of which machine detection says nothing yet."""
+    """A call of four seconds, before machine detection has reported."""
     execution_id = ringing(client, ONE)
     report(client, execution_id, 1, CallStatus="ringing")
     client.advance(0.1)

@@ -12,7 +12,7 @@ from redial.carriers import CARRIERS
 from tests.support.forms import CONTENT_TYPE, multipart
 from tests.support.local_stack import LocalClient, local_stack
 
-# The stack says so of itself, but only until the test ends that has started it.
+# The stack ignores this warning itself, but only until the end of the test that started it.
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 NUMBER, OTHER_NUMBER = "+12025550199", "+12025550198"
@@ -129,7 +129,7 @@ def test_the_account_shows_a_circuit_for_each_carrier_that_its_agents_use(client
     client.advance(60)
 
 
-# ---- what became of an unknown dial at a carrier that can be asked by its key
+# ---- an unknown dial, at a carrier that finds calls by their key ------------
 
 
 def test_a_call_whose_answer_and_callbacks_are_lost_is_found_by_its_key(client: LocalClient) -> None:
@@ -153,7 +153,7 @@ def test_an_attempt_that_the_platform_did_not_place_is_retried(client: LocalClie
 
 
 def test_a_lookup_that_fails_proves_nothing(client: LocalClient) -> None:
-    """A platform that answers 404 to everything, as behind a wrong route, has not said that it placed no call."""
+    """A platform that answers 404 to everything, as on a wrong route, has not said that it placed no call."""
     platform, respond = client.stack.platform, client.stack.platform.respond
 
     def nothing_here(request: Any) -> Response | None:

@@ -113,8 +113,8 @@ def test_a_contact_waits_for_another_batch_and_its_batch_ends(client: LocalClien
 
 @pytest.mark.simulation
 def test_fifty_concurrent_dials_from_three_batches_keep_to_the_cap() -> None:
-    """17 numbers, each in all three batches; two attempts a day are allowed. The requests of all dials overlap: AWS is
-    slow, and every dial is invoked twice."""
+    """17 numbers are in all three batches, and two attempts a day are allowed. The requests of all dials overlap: AWS
+    is slow, and every dial is invoked twice."""
     with world_of(3, Faults(3, {"aws slow": 0.4, "invoked twice": 1.0})) as world:
         limits = {"caps": [{"attempts": 2, "hours": 24}], "at_cap": "end"}
         stories = [Story(world, number, lines=20, contact_limits=limits) for number in range(3)]

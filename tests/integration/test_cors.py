@@ -1,4 +1,4 @@
-"""Pages of a browser that call the API: off by default, else from the origins of a parameter."""
+"""Browser pages that call the API: refused by default, else allowed from the origins of a parameter."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Calls of agents that leave out caller ids, answer or carrier: the account's are used, else the stack's."""
+"""Calls of agents that leave out caller ids, answer or carrier use the account's, or else the stack's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -49,7 +49,7 @@ def client() -> Iterator[LocalClient]:
 
 
 def blank(client: LocalClient, **config: Any) -> str:
-    """An agent with a name only."""
+    """An agent with only a name; returns its id."""
     answer = client.api("POST", "/v2/agent", {"agent_config": {"agent_name": "blank", **config}})
     assert answer.status == 201, answer
     return str(answer.json["agent_id"])
@@ -66,12 +66,12 @@ def callers(client: LocalClient, to: str = NUMBER) -> list[str]:
 
 
 def answers(client: LocalClient) -> list[str | None]:
-    """Where the first carrier fetches what to do with each call."""
+    """The URL from which the first carrier fetches each call's instructions."""
     return [call.request.url for call in client.stack.carrier.calls.all()]
 
 
 def streams(client: LocalClient) -> list[str | None]:
-    """What the other carrier connects each call to; its answer callback must say the same."""
+    """The URL to which the other carrier connects each call; its answer callback must give the same."""
     return [call.request["stream_url"] for call in client.stack.platform.calls]
 
 

@@ -1,4 +1,4 @@
-"""Names that resolve to another address after they were checked, and the connections that deliveries make."""
+"""Names that resolve to another address after their check, and the addresses to which deliveries connect."""
 
 import socket
 from typing import Any
@@ -66,7 +66,7 @@ def test_a_name_that_later_resolves_to_a_private_address_is_refused(
 
 
 def test_deliveries_connect_to_the_checked_address(monkeypatch: pytest.MonkeyPatch, connected: list[str]) -> None:
-    """A second query of a delivery would get another answer, but there is none."""
+    """A delivery does not resolve the name a second time: that would return another address."""
     when_saved = "127.0.0.1"
     names = Rebinding("rebind.example", when_saved, *["127.0.0.1", "169.254.169.254"] * 20)
     monkeypatch.setattr(address_guard.check, "__kwdefaults__", {"resolve": names})
@@ -81,6 +81,6 @@ def test_deliveries_connect_to_the_checked_address(monkeypatch: pytest.MonkeyPat
 
 
 def deliveries(client: LocalClient, execution_id: str) -> list[Any]:
-    """The error of each event's last try, from the log."""
+    """The error of each event's last try, taken from the log."""
     log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     return [one["data"] for one in log if one["component"] == "deliver"]

@@ -1,4 +1,4 @@
-"""`GET /doctor`: is everything set up, and what to do if not."""
+"""`GET /doctor`: whether everything is set up, and what to do if not."""
 
 from collections.abc import Collection, Iterator
 from datetime import timedelta
@@ -114,7 +114,7 @@ def test_a_carrier_that_cannot_tell(client: LocalClient) -> None:
 
 
 class ScriptedCarrier:
-    """A carrier whose check takes `seconds`, and which answers `trouble` to every question."""
+    """A carrier whose check takes `seconds`, and which answers every question with `trouble`."""
 
     def __init__(self, services: GivenServices, seconds: float) -> None:
         self.services, self.seconds, self.asked = services, seconds, 0

@@ -1,4 +1,4 @@
-"""Each payload in events/ does what its name says, through the real handler on the local stack.
+"""Each payload in events/ has the effect that its name states, through the real handler on the local stack.
 
 The same payloads run under `sam local invoke`: docs/sam-local.md.
 """
@@ -33,7 +33,7 @@ def client() -> Iterator[LocalClient]:
 
 def _put_records(client: LocalClient, event: SampleEvent) -> None:
     dynamodb, table = client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"]
-    # The sweeper only processes items overdue for a while.
+    # The sweeper only processes items that have been overdue for a while.
     now = NOON - timedelta(minutes=10) if event.function == "sweep" else NOON
     sample_events.put_records(dynamodb, table, now, f"{client.stack.inbox_url}/{INBOX}")
 

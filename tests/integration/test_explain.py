@@ -1,4 +1,4 @@
-"""`GET /executions/{id}/explain`, and the log: every gate of every attempt, and what the call waits for."""
+"""`GET /executions/{id}/explain` and the log: every gate of every attempt, and what the call waits for."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
 """Forged, misdirected and replayed callbacks: refused or without effect, and nothing is written.
 
-`tests/contract/test_twilio_signature.py` tests signatures alone. Here the whole system gets genuine callbacks of one
-call, and then each of them altered, redirected or repeated.
+`tests/contract/test_twilio_signature.py` tests signatures alone. Here the whole system receives genuine callbacks of
+one call, and then each of them altered, redirected or repeated.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def client(stack: LocalClient) -> Iterator[LocalClient]:
     for number in (NUMBER, OTHER_NUMBER):
         stack.script(number, "completed")
     yield stack
-    stack.advance(30)  # every line is released
+    stack.advance(30)  # until every line is released
 
 
 def ringing(client: LocalClient, number: str = NUMBER, **fields: Any) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def path(execution_id: str, attempt: int | str = 1, below: str = "") -> str:
 def send(
     client: LocalClient, path: str, fields: dict[str, str], token: str | None = None, signed: str | None = None
 ) -> Answer:
-    """A callback, signed for its own URL and parameters unless `signed` is given."""
+    """Send a callback, signed for its own URL and parameters unless `signed` is given."""
     if signed is None:
         signed = signature(token or client.stack.carrier.auth_token, client.stack.url + path, fields)
     headers = FORM | ({"X-Twilio-Signature": signed} if signed else {})
@@ -173,7 +173,7 @@ def test_a_report_of_another_attempt_changes_nothing(client: LocalClient) -> Non
 
 
 def test_a_replayed_callback_changes_nothing(client: LocalClient) -> None:
-    """While the call is live, when it is over, and when another status would follow."""
+    """It is replayed while the call is live, after its end, and when another status would follow."""
     execution_id, call_id = ringing(client)
     rings = parameters(client, call_id, CallStatus="ringing")
     check_without_effect(client, lambda: send(client, path(execution_id), rings), 204)

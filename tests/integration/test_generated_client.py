@@ -1,4 +1,4 @@
-"""A client that openapi-python-client generates from the served document makes every request there is."""
+"""A client that openapi-python-client generates from the served document makes every documented request."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -47,7 +47,7 @@ NAMES = {
     "one-of-two.example": ["93.184.216.34", "169.254.169.254"],
     "mapped.example": ["::ffff:169.254.169.254"],
 }
-"""Addresses of these names; every other name is public."""
+"""The addresses of these names; every other name is public."""
 GOOD = "https://hooks.example.com/in"
 
 
@@ -103,7 +103,7 @@ def test_no_endpoint_of_an_agent_can_be_a_private_address(api: Api, method: str,
     path = "/v2/agent" if method == "POST" else f"/v2/agent/{agent_id}"
     before = api.send("GET", "/v2/agent/all").json
     name, _, nested = field.partition(".")
-    for url in filter(None, INSIDE):  # an empty webhook_url is none
+    for url in filter(None, INSIDE):  # an empty webhook_url means none
         body = ascii_json({"agent_config": {"agent_name": "a", name: {nested: url} if nested else url}})
         answer = api.send(method, path, body, headers={"Content-Type": "application/json"})
         assert answer.status == 400, (url, answer)
@@ -168,7 +168,7 @@ def ascii_json(body: Any) -> bytes:
 
 @pytest.mark.parametrize("field", ["answer_url", "stream_url"])
 def test_carrier_urls_are_validated_but_never_resolved(api: Api, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twilio fetches it from its own network. Redial neither resolves nor connects to it."""
+    """Twilio fetches the URL from its own network. Redial neither resolves it nor connects to it."""
     scheme = {"answer_url": "https", "stream_url": "wss"}[field]
     monkeypatch.setattr(address_guard, "check", mock.Mock(side_effect=AssertionError))
     monkeypatch.setattr(socket, "getaddrinfo", mock.Mock(side_effect=AssertionError))

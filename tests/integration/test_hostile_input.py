@@ -1,8 +1,8 @@
-"""Hostile requests: each gets a documented error in the contract's words, or is executed completely.
+"""Hostile requests: each gets a documented error as the contract words it, or is executed completely.
 
 `Api.send` checks every answer against the OpenAPI document. `test_api_errors`, `test_api_agents`, `test_api_calls` and
 `test_requests` test single invalid bodies on single routes. Here all routes come from the document, and refused
-requests must leave nothing behind. `test_hostile_uploads` has files of contacts.
+requests must leave nothing behind. `test_hostile_uploads` tests files of contacts.
 """
 
 import gzip
@@ -37,7 +37,7 @@ WITH_ID = [(method, path) for method, path, _ in OPERATIONS if "_id}" in path]
 
 
 def stored() -> list[str]:
-    """Every item, but for the hour in which the key was used."""
+    """Every item, without the hour in which the key was used."""
     items = every_item(services_of("api").executions._table.client)
     return sorted(as_text({name: value for name, value in item.items() if name != "last_used_at"}) for item in items)
 
@@ -97,7 +97,7 @@ def test_a_compressed_body_is_refused_without_unpacking(api: Api, method: str, p
 
 @pytest.mark.parametrize(("method", "path"), WITHOUT_BODY)
 def test_routes_without_a_body_ignore_any(api: Api, method: str, path: str) -> None:
-    api.send(method, filled(path))  # the first use of the key is in its answers from then on
+    api.send(method, filled(path))  # from now on, answers include the first use of the key
     without = api.send(method, filled(path))
     for body in (b"\xff", b"[" * NESTED, b"x" * (MAX_BODY_BYTES + 1), b"\x00"):
         for headers in ({}, JSON, MULTIPART, {"Content-Type": "text/plain"}, {"Content-Encoding": "gzip"}):
@@ -222,7 +222,7 @@ def test_a_malformed_id_is_unknown(api: Api, method: str, path: str) -> None:
 
 
 def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
-    """Except for upper case: digits of other scripts, and dashes elsewhere, do not name the same agent."""
+    """Upper case is the exception. Digits of other scripts, and dashes in other places, do not name the same agent."""
     agent_id = api.agent()
     digit = next(character for character in agent_id if character in "123456789")
     assert api.send("GET", f"/v2/agent/{agent_id.upper()}").status == 200
@@ -241,7 +241,7 @@ def test_another_spelling_of_an_id_is_another_id(api: Api) -> None:
 def test_other_spellings_of_a_path_are_unknown(api: Api, method: str, path: str, _: Any) -> None:
     before = stored()
     named = "{phone_number}" in path or "{name}" in path
-    unknown = (400, 404, 405) if named else (404, 405)  # 400: what is in the braces is no number, or no name
+    unknown = (400, 404, 405) if named else (404, 405)  # 400: the text in the braces is not a valid number or name
     path = filled(path)
     body = VALID if method != "GET" else None
     for other in (

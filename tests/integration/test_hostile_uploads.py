@@ -1,4 +1,4 @@
-"""Hostile contact files: refused with the field, or failed with a reason; never held in memory.
+"""Hostile contact files: refused with the field, or failed with a reason, and never kept in memory.
 
 `tests/unit/test_contacts_csv.py` tests single malformed rows, `test_hostile_input` malformed forms.
 """
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publis
 HEADER = b"contact_number,name\n"
 ROW = b"+12025550101,Ann\n"
 MOST_BYTES = 4 * 1024 * 1024
-"""Largest file in a request."""
+"""The largest file in a request."""
 
 
 def zipped(name: str, content: bytes) -> bytes:
@@ -153,13 +153,13 @@ def test_a_file_name_that_is_no_text_is_refused(client: LocalClient, parameters:
 
 
 def with_parameters(client: LocalClient, parameters: str) -> bytes:
-    """A form with a file whose Content-Disposition has these parameters beside its name."""
+    """A form with a file whose Content-Disposition has these parameters after its name."""
     form = multipart([("agent_id", client.stack.agent_id)], HEADER + ROW, file_name="x")
     return form.replace(b'filename="x"', parameters.encode())
 
 
 def test_no_cell_of_a_returned_file_is_a_formula(client: LocalClient) -> None:
-    """Ours and the uploaded ones, column names included; a phone number keeps its +."""
+    """Redial's and the uploaded columns, names included, are covered; a phone number keeps its +."""
     formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("https://evil.example","x")']
     file = io.StringIO(newline="")
     writer = csv.writer(file)
@@ -212,7 +212,7 @@ def test_a_row_of_a_gigabyte_is_read_only_to_the_row_limit(name: str) -> None:
 
 @pytest.mark.parametrize("line", [b"\n", b",\n", b"\r"])
 def test_a_gigabyte_of_empty_lines_is_read_only_to_the_limit(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not rows, so without a limit of their own reading would exceed the function's timeout."""
+    """Empty lines are not rows, so without their own limit reading them would exceed the function's timeout."""
     monkeypatch.setattr(contacts_csv, "MAX_CONTACTS", 50_000)
     pieces = itertools.chain([HEADER], itertools.repeat(line * PIECE, GIGABYTE // PIECE))
     with pytest.raises(InvalidInput, match=r"line 50002: there are more than 50,000 empty lines; remove them"):
@@ -238,7 +238,7 @@ def test_fifty_thousand_skipped_lines_are_not_kept(line: bytes) -> None:
 
 
 class traced:  # noqa: N801  used as a function
-    """Peak memory of Python's objects within the block, in bytes."""
+    """Measures the peak memory of Python's objects within the block, in bytes."""
 
     def __enter__(self) -> list[int]:
         tracemalloc.start()

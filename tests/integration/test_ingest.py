@@ -1,6 +1,6 @@
 """Ingestion by a function that is killed, runs out of time, or races with a request, at any point.
 
-In every case the same contacts are stored in the end, each once. The ingestion's steps are made small.
+In every case the same contacts are stored in the end, each once. The tests make the steps of ingestion small.
 """
 
 from collections import Counter, defaultdict
@@ -28,14 +28,14 @@ pytestmark = [
 ROWS_AT_ONCE, STORED_TOGETHER, STORED_AT_ONCE, ROWS_PER_CHECKPOINT = 25, 25, 50, 50
 CONTACTS = 85
 INSERTS = 4
-"""Requests that store that many."""
+"""Requests that store all contacts."""
 INVOCATIONS = 2
-"""Invocations that do, each of which stores no more than it must."""
+"""Invocations that store all contacts; each stores as little as it may."""
 BAD_ROWS = 3
 EVERY_TRY = 3
 """Lambda's tries of an event."""
 UNTIL_THE_SWEEPER_FOUND_IT = 20
-"""In minutes: a killed worker's lease expires after 16."""
+"""Minutes: a killed worker's lease expires after 16."""
 
 
 class Gone(BaseException):
@@ -79,7 +79,7 @@ def rejected(client: LocalClient, batch_id: str) -> Answer:
 
 
 def stored(client: LocalClient, batch_id: str) -> list[Execution]:
-    """The batch's contacts, in the order of its file; reads beyond its last row too."""
+    """The batch's contacts in the order of its file; reads beyond its last row, too."""
     executions = DynamoExecutions(client.stack.aws.client("dynamodb"), client.stack.environment["TABLE_NAME"])
     return executions.read([contact_id(batch_id, row) for row in range(1, CONTACTS + ROWS_AT_ONCE)])
 
@@ -118,13 +118,13 @@ class Watch:
 
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.nightly)])
 def test_ingestion_killed_at_any_request_stores_the_same_contacts(client: LocalClient, step: int) -> None:
-    """One batch for each request of an ingestion, killed before or after that request takes effect.
+    """Run one batch for each request of an ingestion, killed before or after that request takes effect.
 
-    Then Lambda's retry of the event resumes; or every try is killed, and the sweeper takes over. `step`: every so many
-    of these points are tried; an odd one tries all four combinations.
+    Then Lambda's retry of the event resumes, or every try is killed and the sweeper takes over. `step`: only every n-th
+    of these points is tried; an odd step covers all four combinations.
     """
     create(client, contacts())
-    client.advance(0)  # the function has the account's key from here on
+    client.advance(0)  # the function has cached the account's key from here on
     whole = create(client, contacts())
     watch = Watch(client)
     client.advance(0)
@@ -184,7 +184,7 @@ def test_another_event_changes_nothing_while_a_killed_invocation_has_the_lease(c
 
 
 def test_ingestion_out_of_time_invokes_itself_and_resumes(client: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever are
+    monkeypatch.setattr(run_batch, "SECONDS_TO_SPARE", 10_000.0)  # more than there ever is
     batch_id = create(client, contacts())
     watch = Watch(client)
     client.advance(0.5)
@@ -237,7 +237,7 @@ def test_an_unusable_file_fails_the_batch_and_stops_stored_contacts(
 
 @pytest.mark.parametrize(("during_insert", "inserts"), [(1, 2), (INSERTS, INSERTS)])
 def test_a_stop_ends_the_ingestion(client: LocalClient, during_insert: int, inserts: int) -> None:
-    """At the next checkpoint, or at the end; stored contacts are stopped, and no call is placed."""
+    """It takes effect at the next checkpoint or at the end. Stored contacts are stopped, and no call is placed."""
     batch_id = create(client, contacts(), ("start", "now"))
     watch = during(client, during_insert, "POST", f"/batches/{batch_id}/stop")
     client.advance(5)
@@ -265,7 +265,7 @@ def during(client: LocalClient, insert: int, method: str, path: str) -> Watch:
 
     def ask(batch_id: str, seen: OutsideRequest) -> None:
         if not asked and watch.inserts(batch_id) == insert:
-            asked.append(path)  # first, since the hook observes its own HTTP requests too
+            asked.append(path)  # record it first, since the hook observes its own HTTP requests, too
             answer = client.api(method, path)
             assert answer.status == 200, answer
 

@@ -1,4 +1,4 @@
-"""Scopes of API keys: every documented route with a key of each scope, and of all but that."""
+"""Scopes of API keys: every documented route, with a key of each scope, and with a key of all other scopes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""API keys over HTTP: made, listed, revoked, and what they record of their use."""
+"""API keys over HTTP: created, listed and revoked, with a record of their use."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.samples import ACCOUNT_ID
 
 
 def make(api: Api, key: str = API_KEY, **fields: Any) -> dict[str, Any]:
-    """Make a key, and return it with its `api_key`."""
+    """Create a key; return it with its `api_key`."""
     answer = api.send("POST", "/keys", {"name": "k", **fields}, key=key)
     assert answer.status == 201, answer.text
     made: dict[str, Any] = answer.json
@@ -154,7 +154,7 @@ def test_a_restricted_key_sees_and_revokes_keys_for_its_agents_only(api: Api) ->
 
 @pytest.fixture
 def writes(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys, by hash, whose use was stored, or tried to be."""
+    """The keys, by hash, whose use was stored or attempted to be stored."""
     table, found = services_of("api").accounts._table, []
     update = table.update
 
@@ -179,7 +179,7 @@ def test_a_keys_use_is_stored_once_an_hour(api: Api, writes: list[str]) -> None:
 def test_of_several_processes_one_stores_the_hour(api: Api) -> None:
     store = services_of("api").accounts
     assert api.send("GET", "/user/me").status == 200
-    store._marked.clear()  # as in a process that read the key just before
+    store._marked.clear()  # as in a process that has just read the key
     store.mark_used(hash_of(API_KEY), api.now - timedelta(hours=1))
     assert listed(api)[0]["last_used_at"] == "2026-01-26T10:00:00.000Z", "a late one does not go back"
 
@@ -200,7 +200,7 @@ def test_use_does_not_bring_back_a_key_that_was_removed(api: Api) -> None:
 
 
 def test_a_restriction_ends_with_its_request(api: Api) -> None:
-    """A warm process goes from a restricted key's request to a signed one, which has no key."""
+    """A warm process may handle a restricted key's request, and then a signed one, which has no key."""
     one, other = api.agent(), api.agent()
     execution_id = api.call(other, scheduled_at="2026-01-27T12:00:00Z")
     restricted = make(api, agents=[one])["api_key"]

@@ -1,4 +1,4 @@
-"""Listings: whole, in pages and in linked parts; exact totals; the same cost however many calls there are."""
+"""Listings: whole, in pages and in linked parts; exact totals; a cost that does not depend on the number of calls."""
 
 import random
 import re
@@ -39,7 +39,7 @@ UNTIL = TEN + minutes(15)
 
 
 def read_by(created_ms: dict[str, int]) -> Callable[[Sequence[str]], list[Execution]]:
-    """Reads calls that were created then."""
+    """Return a reader of calls that were created at these times."""
 
     def read(ids: Sequence[str]) -> list[Execution]:
         return [Execution(one, ACCOUNT_ID, AGENT_ID, from_ms(created_ms[one]), NUMBER).begin(TEN, None) for one in ids]
@@ -170,7 +170,7 @@ def test_pages_and_linked_parts_contain_every_row_once(
     high: int | None,
     seed: int,
 ) -> None:
-    """Whatever has been counted, and wherever batches lie."""
+    """This is so whatever has been counted, and wherever batches lie."""
     chance = random.Random(seed)
     keys = ListedKeys(AGENT_ID)
     rows: list[tuple[int, str, int]] = []

@@ -1,4 +1,4 @@
-"""Keys that see masked phone numbers only: no answer of any route of the OpenAPI document has a number of a person."""
+"""Keys that see only masked phone numbers: no answer of any route of the OpenAPI document has a person's number."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ BODIES: dict[str, Any] = {
 
 
 def values(client: LocalClient) -> dict[str, str]:
-    """Ids for paths, by field name: of records with numbers in them."""
+    """Ids for paths, by field name, of records that contain numbers."""
     inbox = client.stack.inbox_url
     assert request("POST", f"{inbox}/_inbox/gone/fail", {"times": 9, "status": 410}).status == 200
     agent_id = client.stack.create_agent(webhook_url=f"{inbox}/gone", from_phone_numbers=[CALLER_ID])
@@ -78,7 +78,7 @@ def local() -> Iterator[tuple[LocalClient, str, dict[str, str]]]:
 
 
 def shown_numbers(text: str) -> list[str]:
-    """The people whose number is in the text, with or without its country code."""
+    """The people whose numbers are in the text, with or without the country code."""
     digits = "".join(character for character in text if character not in " ()-./")
     return [name for name, number in PEOPLE.items() if number[3:] in digits]
 

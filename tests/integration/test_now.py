@@ -1,4 +1,4 @@
-"""`GET /now`: an account at this moment, in a limited number of requests."""
+"""`GET /now`: the current state of an account, in a limited number of requests."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def scheduled(api: Api, agent_id: str, at: datetime, number: str = "+14155550100
 
 
 def delay(agent_id: str, batch_id: str, minutes: list[float], *, paused: bool = False) -> None:
-    """Put contacts into the delayed set of a running batch, due so many minutes from `TEN`."""
+    """Add contacts to the delayed set of a running batch, due `minutes` after `TEN`."""
     store().queue.join(BatchQueueEntry(batch_id, agent_id, 1, 1, TEN, paused=paused))
     for row, after in enumerate(minutes):
         store().delayed.add(agent_id, batch_id, QueuedCall(f"{batch_id}-{row}", 1, False, TEN + after * MINUTE))
@@ -46,7 +46,7 @@ def delay(agent_id: str, batch_id: str, minutes: list[float], *, paused: bool = 
 
 @contextmanager
 def counted_requests() -> Iterator[Counter[str]]:
-    """The requests to DynamoDB, by operation."""
+    """Count the requests to DynamoDB, by operation."""
     asked: Counter[str] = Counter()
 
     def count(model: Any, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Suppressions and consents: what becomes of calls."""
+"""Suppressions and consents: their effects on calls."""
 
 import json
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Requests generated from the OpenAPI document are sent to the local API: every answer is a documented one.
 
-`make test` sends over a thousand requests, `make nightly` three times as many. This sends 500 random ones to each
-operation, and prints the number of requests and the answers of each operation:
+`make test` sends over a thousand requests, `make nightly` three times as many. The following sends 500 random ones to
+each operation, and prints the number of requests and the answers of each operation:
 
     REDIAL_FUZZ_EXAMPLES=500 pytest --hypothesis-profile=nightly tests/integration/test_openapi_fuzzed.py -s
 """
@@ -40,11 +40,11 @@ HOST = "hooks.example.com"
 OPERATIONS = {
     f"{method.upper()} {path}" for path, operations in openapi()["paths"].items() for method in operations
 } - {"GET /openapi.json"}
-"""All but the document itself."""
+"""All operations except the document itself."""
 
 
 def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-    """Every name has one public address; no name server is needed."""
+    """Resolve every name to one public address; no name server is needed."""
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
@@ -69,7 +69,7 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 class Completion:
     """Fills in what no schema can express: existing ids, future times, hosts, fields that depend on each other.
 
-    A request that changes a resource gets a new one; requests that read share theirs.
+    A request that changes a resource gets a new one; requests that only read share theirs.
     """
 
     def __init__(self, client: LocalClient) -> None:
@@ -86,9 +86,9 @@ class Completion:
     def __call__(self, case: Case[Any]) -> None:
         config = case.body.get("retry_config") if isinstance(case.body, dict) else None
         if isinstance(config, dict) and config.get("enabled") is False:
-            config["enabled"] = True  # one that is off is not judged
+            config["enabled"] = True  # a disabled configuration is not validated
         if isinstance(case.body, dict) and case.body.get("expires_at") == "":
-            case.body["expires_at"] = "never"  # no text is no time, which the format cannot say
+            case.body["expires_at"] = "never"  # an empty text is not a time, which the format cannot express
         if case.meta is None or case.meta.generation.mode.is_positive:
             self._complete(case)
 
@@ -97,7 +97,7 @@ class Completion:
             self._count += 1  # a repeated key would only repeat or contradict the first request
             case.headers[name] = f"{case.headers[name][:200]}{self._count}"
         for name in [name for name in case.headers or () if name.lower() in ("if-match", "if-none-match")]:
-            del case.headers[name]  # a condition that does not hold is 412
+            del case.headers[name]  # a condition that is not met is answered with 412
         chained = case.meta is not None and case.meta.phase.name.value == "stateful"  # uses ids from earlier answers
         if not chained:
             for name in case.path_parameters:
@@ -115,13 +115,13 @@ class Completion:
         _complete_query(case.query or {})
 
     def _attention(self) -> str:
-        """An attention item: the carrier refuses calls from a caller id of its own."""
+        """An attention item: the carrier refuses calls from one caller id."""
         found = self._client.api("GET", "/attention").json["data"]
         if not found:
             self._count += 1
             number = f"+1415555{self._count:04d}"
             self._client.script(number, "refused-21210")
-            # Its own carrier and policy, whatever the account's defaults are by now.
+            # Its own carrier and policy, whatever the account's current defaults are.
             agent_id = self._client.stack.create_agent(telephony_provider="twilio")
             self._client.call(number, agent_id=agent_id, policy="hours@1")
             self._client.advance(1)
@@ -185,12 +185,12 @@ def _complete_body(body: dict[str, Any], media_type: str) -> None:
 
 
 def _complete_rules(of: dict[str, Any]) -> None:
-    """A policy, a preset and a zone that exist, and an expiry that comes after any window."""
+    """Set a policy, a preset and a zone that exist, and an expiry that comes after any window."""
     values = {"policy": "hours", "preset": "us-federal", "time_zone": "Europe/Berlin", "expires_after_minutes": 500_000}
     for name, value in values.items():
         if of.get(name):
             of[name] = value
-    if isinstance(of.get("consent_required"), list):  # two capital letters that are no country
+    if isinstance(of.get("consent_required"), list):  # two capital letters that are not a country
         of["consent_required"] = ["FR" if re.fullmatch("[A-Z]{2}", str(one)) else one for one in of["consent_required"]]
 
 
@@ -211,7 +211,7 @@ def _complete_agent(config: dict[str, Any]) -> None:
 
 
 def _complete_guardrails(of: dict[str, Any]) -> None:
-    """Both hours, or windows; few of these, for a rule's text is limited."""
+    """Complete both hours, or windows; keep few of these, since a rule's text is limited."""
     rule = of.get("calling_guardrails")
     if isinstance(rule, str):
         of["calling_guardrails"] = '{"call_start_hour": 9, "call_end_hour": 17}'
@@ -228,7 +228,7 @@ def _complete_guardrails(of: dict[str, Any]) -> None:
 
 
 def _whole_numbers(value: Any) -> Any:
-    """For JSON Schema 30.0 is an integer, for Redial it is not."""
+    """Replace 30.0: an integer for JSON Schema, but not for Redial."""
     if isinstance(value, dict):
         return {name: _whole_numbers(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -237,7 +237,7 @@ def _whole_numbers(value: Any) -> Any:
 
 
 def _numbers_in_use(value: Any) -> Any:
-    """Replaces numbers of the right form that no country has or that are never called."""
+    """Replace numbers in a valid format that no country has or that are never called."""
     if isinstance(value, dict):
         return {name: _numbers_in_use(one) for name, one in value.items()}
     if isinstance(value, list):

@@ -1,5 +1,5 @@
-"""Another account's records answer like missing ones, on every route of the OpenAPI document; and so do another
-agent's for a key that is restricted to agents.
+"""Another account's records answer like missing ones, on every route of the OpenAPI document. So do another agent's
+records for a key that is restricted to agents.
 
 Routes and fields come from the document: a new one that is not covered here fails the first tests.
 """
@@ -38,7 +38,7 @@ OF_THE_WHOLE_ACCOUNT = {
     *("GET /consents", "POST /consents", "DELETE /consents", "GET /audit", "GET /audit.csv"),
     "GET /doctor",
 }
-"""What a key that is restricted to agents cannot do at all."""
+"""Routes that a key restricted to agents cannot use at all."""
 UNKNOWN_UUID = "00000000-0000-4000-8000-0000000000ff"
 UNKNOWN_HEX = "000000000000400080000000000000ff"
 BODIES: dict[str, Any] = {
@@ -48,7 +48,7 @@ BODIES: dict[str, Any] = {
     "POST /batches/{batch_id}/schedule": {"scheduled_at": LATER},
     "POST /executions/{execution_id}/suppress": {"reason": "asked to stop"},
 }
-"""A body for each route that has an id in its path and takes one."""
+"""A body for each route that has an id in its path and accepts a body."""
 
 OPERATIONS = [
     (f"{method.upper()} {path}", operation)
@@ -101,7 +101,7 @@ def ids(client: LocalClient) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def third_agent(client: LocalClient) -> str:
-    """An agent of the first account without calls, for which `AGENTS_KEY` is."""
+    """An agent of the first account, without calls, to which `AGENTS_KEY` is restricted."""
     agent_id = client.stack.create_agent()
     rights = KeyRights(agents=(agent_id,))
     account_keys.create_key(
@@ -126,7 +126,7 @@ def batch(client: LocalClient, *fields: tuple[str, str]) -> str:
 
 
 def stored(client: LocalClient) -> list[str]:
-    """Every item of the table, and every schedule; not the other account's audit, and when keys were used."""
+    """Every item and every schedule, without the other account's audit log and the times at which keys were used."""
     own = ('"J#other"', '"K#')
     return sorted(item for item in map(as_text, client.every_item()) if not any(one in item for one in own)) + [
         schedule.definition["Name"] for schedule in client.stack.scheduler.schedules()
@@ -169,7 +169,8 @@ def test_another_accounts_id_in_the_path_is_unknown(
 
 
 def filled(template: str, ids: dict[str, list[str]], given: dict[str, str] | None = None) -> str:
-    """A path with `given` ids, and the first account's in all other fields: the first of each belong together."""
+    """A path with `given` ids, and in all other fields the first account's; the first ids of all fields belong
+    together."""
     firsts = {name: of_field[0] for name, of_field in ids.items()}
     return template.format(**firsts | (given or {}))
 
@@ -202,7 +203,7 @@ def test_what_is_of_the_whole_account_is_refused_and_says_so(
 
 
 def test_every_route_is_of_agents_or_of_the_whole_account(client: LocalClient, third_agent: str) -> None:
-    """A new route is refused until it is known to show one agent's things only."""
+    """A new route is refused until it is known to show only one agent's data."""
     with_a_key = {operation["operationId"]: name for name, operation in OPERATIONS if "x-required-scope" in operation}
     assert {with_a_key[one] for one in with_a_key.keys() - scopes._OF_AGENTS.keys()} == OF_THE_WHOLE_ACCOUNT
     assert scopes._OF_AGENTS.keys() <= with_a_key.keys()
@@ -524,7 +525,7 @@ def test_lists_contain_nothing_of_another_account(client: LocalClient, ids: dict
 def test_a_key_revoked_between_two_requests_is_refused_at_once(
     client: LocalClient,
 ) -> None:
-    """On the local stack, with the same warm function. `test_api_errors` tests the function by itself."""
+    """This uses the local stack, with a warm function. `test_api_errors` tests the function by itself."""
     for key_id, key in (("k1", "short-lived-key"), ("k2", "its-neighbour")):
         account_keys.create_key("other", "t", api_key=key, key_id=key_id, accounts=store(client), now=NOON)
     address = urlsplit(client.stack.url)

@@ -113,7 +113,7 @@ def configure(client: LocalClient, **config: Any) -> Answer:
 
 
 def moved_to(client: LocalClient, execution_id: str) -> str | None:
-    """The local hour in Berlin to which the call was moved; None: it was dialled."""
+    """The local hour in Berlin to which the call was moved; None if it was dialled."""
     client.advance(1)
     found = client.execution(execution_id)
     moved = found["rescheduled_at"]
@@ -354,7 +354,7 @@ def test_a_call_that_expires_before_it_can_be_placed_is_refused(
 
 
 def test_an_attempt_over_the_budget_of_a_window_waits_for_the_next_one(client: LocalClient) -> None:
-    """12:00 UTC is 13:00 in Berlin. Two attempts in each window: the third comes in the afternoon's."""
+    """12:00 UTC is 13:00 in Berlin. Each window allows two attempts, so the third is made in the afternoon's."""
     windows = [{"start": "09:00", "end": "15:00"}, {"start": "16:30", "end": "20:00"}]
     put(client, "two", {"calling_guardrails": {"windows": windows, "attempts_per_window": 2}})
     client.script(BERLIN, "no-answer", "no-answer", "no-answer", "no-answer")
@@ -375,7 +375,7 @@ def at_in_berlin(text: str) -> str:
 
 
 def test_holidays_of_a_country_are_excluded_dates(client: LocalClient) -> None:
-    """Christmas is a holiday in Germany; its 24 December is none."""
+    """Christmas is a holiday in Germany; 24 December is not."""
     answer = put(client, "german", {"calling_guardrails": {"holidays": ["DE"]}})
     assert answer.json["holidays_until"] == "2027-12-31"
     christmas = {"date": "2026-12-25", "region": "DE", "name": "Erster Weihnachtstag"}

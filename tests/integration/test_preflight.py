@@ -1,4 +1,4 @@
-"""A batch's preflight, and contacts that several batches have."""
+"""A batch's preflight, and contacts that several batches share."""
 
 import json
 import random
@@ -68,13 +68,13 @@ def schedule(client: LocalClient, batch_id: str, start: datetime) -> None:
 
 
 def stored(client: LocalClient) -> Any:
-    """Everything in the table and in the bucket."""
+    """All that is stored in the table and in the bucket."""
     bucket = client.stack.environment["FILES_BUCKET"]
     objects = client.stack.aws.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])
     return sorted(map(as_text, client.every_item())), [(one["Key"], one["ETag"]) for one in objects]
 
 
-# ---- what it says -------------------------------------------------------------------------------------------------
+# ---- its answer ---------------------------------------------------------------------------------------------------
 
 FILE = [
     "contact_number,time_zone",
@@ -126,12 +126,12 @@ def test_a_preflight_says_whom_the_batch_would_call_and_whom_not(client: LocalCl
         client.script(one, "no-answer", "busy", "no-answer")
     schedule(client, batch_id, NOON + timedelta(minutes=3))
     client.advance(4 * 60)
-    assert len(client.calls()) == 9, "as foreseen for the worst case"
+    assert len(client.calls()) == 9, "as predicted for the worst case"
     assert batch(client, batch_id)["execution_status"] == {"canceled": 3, "no-answer": 3}
 
 
 def test_the_hours_and_the_agents_zone_of_today_count(client: LocalClient) -> None:
-    """Rows were checked by the hours when the batch was created."""
+    """Rows were checked with the hours in force when the batch was created."""
     client.configure(calling_guardrails={"call_start_hour": 8, "call_end_hour": 20})
     batch_id = upload(client, ["contact_number,time_zone", "+79161234567,", "+79161234568,Asia/Omsk"])
     client.advance(0)
@@ -203,11 +203,11 @@ def test_a_deleted_agents_batch_has_no_preflight(client: LocalClient) -> None:
     assert answer.status in (404, 409), answer
 
 
-# ---- what it costs ------------------------------------------------------------------------------------------------
+# ---- its cost -----------------------------------------------------------------------------------------------------
 
 
 def test_a_hundred_thousand_rows_take_as_many_requests_as_ten(client: LocalClient) -> None:
-    """And less than 30 seconds: the index is stored here as reading such a file would have."""
+    """It also takes less than 30 seconds: the index is stored here as if such a file had been read."""
     client.configure(calling_guardrails=NINE_TO_FIVE)
     batch_id = upload(client, numbers(*range(10)))
     client.advance(0)
@@ -228,7 +228,7 @@ def test_a_hundred_thousand_rows_take_as_many_requests_as_ten(client: LocalClien
 
 
 def counted(client: LocalClient, batch_id: str) -> tuple[dict[str, int], Any]:
-    """The AWS requests of a preflight, by operation, and its answer. The function was warm before."""
+    """The AWS requests of a preflight, by operation, and its answer. The function was already warm."""
     preflight(client, batch_id)
     seen: Counter[str] = Counter()
 
@@ -242,7 +242,7 @@ def counted(client: LocalClient, batch_id: str) -> tuple[dict[str, int], Any]:
     return dict(seen), found
 
 
-# ---- when it will be finished -------------------------------------------------------------------------------------
+# ---- the predicted end of the batch -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def counted(client: LocalClient, batch_id: str) -> tuple[dict[str, int], Any]:
 def test_the_batch_is_finished_within_the_interval_foreseen(
     client: LocalClient, config: dict[str, Any], fields: dict[str, str]
 ) -> None:
-    """The carrier's outcomes are its usual ones: some answer, some do not. Noon UTC is 7:00 in Washington."""
+    """The carrier's outcomes are its defaults: some calls are answered, others not. Noon UTC is 7:00 in Washington."""
     client.configure(**config)
     lines = ["contact_number,time_zone"]
     lines += [f"{number(one)},{('', 'Europe/Berlin', 'Asia/Tokyo')[one % 3]}" for one in range(24)]
@@ -306,11 +306,11 @@ def test_a_batchs_policy_its_limits_and_its_expiry_count(client: LocalClient) ->
     assert at(found["finish"]["latest"]) < NOON + timedelta(minutes=1500 + 5)
 
 
-# ---- contacts that several batches have ----------------------------------------------------------------------------
+# ---- contacts that several batches share ---------------------------------------------------------------------------
 
 
 def test_contacts_of_two_running_batches_are_reported_in_both(client: LocalClient) -> None:
-    """Also of another agent. They run when each zone opens, in two hours."""
+    """The batches may be of different agents. They run when each zone opens, in two hours."""
     client.configure(calling_guardrails=NINE_TO_FIVE)
     other_agent = client.stack.create_agent(calling_guardrails=NINE_TO_FIVE)
     first = upload(client, numbers(*range(10)), ("start", "now"))

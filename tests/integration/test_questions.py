@@ -1,4 +1,4 @@
-"""Scrubs and pre-dial hooks: what an agent's endpoints are asked, and what becomes of calls by their answers."""
+"""Scrubs and pre-dial hooks: what an agent's endpoints are asked, and how their answers affect calls."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def answers(client: LocalClient, gate: str, *scripted: Scripted) -> None:
 
 
 def decisions(client: LocalClient, execution_id: str, kind: str) -> dict[str, Any]:
-    """{gate: (decision, rule)} of the last entry of that kind in the log."""
+    """{gate: (decision, rule)} from the last entry of that kind in the log."""
     log = client.api("GET", f"/executions/{execution_id}/log").json["data"]
     entry = [one for one in log if one["type"] == kind][-1]
     return {one["gate"]: (one["decision"], one.get("rule")) for one in entry["data"]["gates"]}

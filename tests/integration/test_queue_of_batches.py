@@ -77,7 +77,7 @@ def taken(agent: Agent, services: TableServices, now: datetime) -> str | None:
 
 def test_a_batchs_contacts_are_dispatched_in_order_each_once(one: Agent, services: TableServices) -> None:
     services.queue.join(queue_entry())
-    services.queue.join(queue_entry(next_row=1, last_row=99))  # again: nothing changes
+    services.queue.join(queue_entry(next_row=1, last_row=99))  # joining again changes nothing
     assert [taken(one, services, TEN) for _ in range(4)] == [*(contact_id(FIRST, row) for row in (1, 2, 3)), None]
 
 
@@ -107,7 +107,7 @@ def test_a_paused_batch_is_skipped(one: Agent, services: TableServices) -> None:
     services.queue.pause(AGENT_ID, FIRST, False)
     assert taken(one, services, TEN) == contact_id(FIRST, 1)
     services.queue.leave(AGENT_ID, FIRST)
-    services.queue.pause(AGENT_ID, FIRST, True)  # it has no entry any more: none is created
+    services.queue.pause(AGENT_ID, FIRST, True)  # its entry is gone, and none is created
     assert services.queue.batch_entry(AGENT_ID, FIRST) is None
 
 
@@ -172,7 +172,7 @@ def test_free_lines_are_dispatched_and_no_more(one: Agent, client: Any) -> None:
 
 
 def test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line(client: Any) -> None:
-    """And of two released lines the second is handed over in one write: by then the queue is known not to be empty."""
+    """Of two released lines, the second is handed over in one write: by then the queue is known not to be empty."""
     now = [TEN]
     agent_of_two, functions = agent(max_concurrent_calls=2), Started()
     services = table_services(client, now=lambda: now[0], invoker=functions)
@@ -182,7 +182,7 @@ def test_a_call_queued_while_the_queue_is_cached_as_empty_gets_the_released_line
     other_process = table_services(client)
     for second, name in enumerate(("third", "fourth")):
         other_process.queue.enqueue(AGENT_ID, QueuedCall(name, 1, False, TEN + seconds(second)))
-    assert not services.queue.front(AGENT_ID, consistent=False).calls, "it is remembered as empty"
+    assert not services.queue.front(AGENT_ID, consistent=False).calls, "it is cached as empty"
     assert release_line(services, agent_of_two, 0, "first", 1, TEN)
     assert [dial[0] for dial in functions.dials] == ["third"]
     assert [waiter.execution_id for waiter in services.queue.front(AGENT_ID, consistent=False).calls] == ["fourth"]

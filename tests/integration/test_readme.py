@@ -73,7 +73,7 @@ RUNS = {name: text for _, kind, name, _, text in BLOCKS if kind == "run"}
 OUTPUTS = {name: text for _, kind, name, _, text in BLOCKS if kind == "output"}
 LAST = {name for _, _, name, last, _ in BLOCKS if last}
 ELSEWHERE = {"verify", "demo"}
-"""Blocks that have a test of their own."""
+"""Blocks that have their own tests."""
 TWICE = {"idempotent"}
 HOUR = timedelta(hours=1)
 
@@ -87,7 +87,7 @@ _CHANGING = (
 
 
 def settled(text: str) -> str:
-    """`text` without the parts that differ each time."""
+    """`text` without the parts that differ from run to run."""
     for pattern, word in _CHANGING:
         text = pattern.sub(word, text)
     return text
@@ -179,9 +179,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 
 def run_in_one_shell(commands: dict[str, str], stack: LocalStack, folder: Path) -> dict[str, str]:
-    """The output of each command, run in order.
+    """Return the output of each command, run in order.
 
-    `folder` gets what a reader has: an `aws` command that knows the deployed stack's table, `make` with everything
+    `folder` receives what a reader has: an `aws` command for the deployed stack's table, `make` with everything
     installed, and `redial`. Requests to the ports of `make run` go to those of `stack`.
     """
     ports = {3000: stack.url, 3001: stack.carrier_url, 3002: stack.inbox_url}
@@ -362,20 +362,18 @@ def test_the_limits() -> None:
     assert shown == {
         "Request body": f"{app.MAX_BODY_BYTES // 1024} KiB of JSON, nested at most {fields.MAX_DEPTH} deep",
         "Answer": (
-            f"{answers.MAX_ANSWER_BYTES:,} bytes, as JSON within JSON, and {listings.MOST_ROWS:,} rows "
-            f"({api_batches.MOST_BATCHES} batches); a listing goes on in parts"
+            f"{answers.MAX_ANSWER_BYTES:,} bytes, encoded as a JSON string, and {listings.MOST_ROWS:,} rows "
+            f"({api_batches.MOST_BATCHES} batches); longer listings come in parts"
         ),
         "user_data": f"{calls.MAX_USER_DATA_BYTES // 1024} KiB as JSON",
         "An agent's configuration": f"{agent_config.MAX_CONFIG_BYTES:,} bytes as JSON",
-        "stream_url at Twilio": (
-            f"{twiml.MAX_CHARACTERS:,} characters of TwiML: each parameter of its query takes about 30"
-        ),
+        "stream_url with Twilio": (f"{twiml.MAX_CHARACTERS:,} characters of TwiML; each query parameter adds about 30"),
         "Carriers' callbacks": (
-            f"{callbacks} a second (CallbacksPerSecond): about {callbacks * 3 // 10} attempts a second"
+            f"{callbacks} per second (CallbacksPerSecond), enough for about {callbacks * 3 // 10} attempts per second"
         ),
-        "Runs of dial and of deliver at the same time": (
+        "Concurrent runs of dial and of deliver": (
             f"{at_once} each (DialsAtOnce, DeliveriesAtOnce: 2 to 1,000); "
-            "messages above that wait, for half an hour and for an hour at most"
+            "further messages wait, at most half an hour for dial and an hour for deliver"
         ),
         "max_concurrent_calls": f"1 to {agent_config.MAX_CONCURRENT_CALLS}",
         "from_phone_numbers": f"{fields.MAX_FROM_PHONE_NUMBERS}",
@@ -387,44 +385,44 @@ def test_the_limits() -> None:
         "Idempotency-Key": f"{fields.MAX_IDEMPOTENCY_KEY_LENGTH} characters, remembered for {remembered} hours",
         "expires_after_minutes": f"1 to {fields.MAX_EXPIRY_MINUTES:,}",
         "Policies of an account": f"{MOST_POLICIES}, each with up to {MAX_VERSION:,} versions",
-        "holidays": f"{holidays.MAX_REGIONS} countries or parts of them; this year and the next",
+        "holidays": f"{holidays.MAX_REGIONS} countries or parts of countries; this year and next year",
         "attempts_per_window": f"1 to {MAX_RETRIES + 1}",
-        "Calls to one number at once": "1 of an account",
+        "Simultaneous calls to one number": "1 per account",
         "contact_limits": (
             f"{MOST_CAPS} caps of 1 to {MOST_ATTEMPTS} attempts in 1 to {contact_limits.MAX_HOURS} hours; "
-            f"a pause of 1 to {contact_limits.MAX_HOURS} hours; of an account in force after 10 seconds"
+            f"a pause of 1 to {contact_limits.MAX_HOURS} hours; an account's limits take effect within 10 seconds"
         ),
-        "timeout_seconds of a scrub or a pre-dial hook": f"1 to {agent_config.MAX_ASK_SECONDS}; its answer 4 KB",
+        "timeout_seconds of a scrub or a pre-dial hook": f"1 to {agent_config.MAX_ASK_SECONDS}; answer up to 4 KB",
         "defer_until of a pre-dial hook": (
-            f"a minute to {questions.LONGEST_DEFERRAL.days} days ahead, {questions.MOST_DEFERRALS} times for an attempt"
+            f"1 minute to {questions.LONGEST_DEFERRAL.days} days ahead, {questions.MOST_DEFERRALS} times per attempt"
         ),
-        "A scrub's verdict": f"kept for {questions.LONGEST_VERDICT.days} days at most",
+        "A scrub's verdict": f"kept for at most {questions.LONGEST_VERDICT.days} days",
         "page_size of executions": "50",
         "file of a batch": (
             f"{api_batches.MAX_UPLOAD_BYTES // 1024**2} MiB in a request, "
             f"{batches.MAX_FILE_BYTES // 1024**2} MiB by upload_id; "
             f"{contacts_csv.MAX_CONTACTS:,} rows, and as many empty lines"
         ),
-        "A row's other columns": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
+        "Other columns of a row": f"{contacts_csv.MAX_DATA_BYTES // 1024} KiB as JSON",
         "Phone numbers": (
-            "no emergency and short numbers; premium-rate and shared-cost ones only if the account allows them"
+            "no emergency or short numbers; premium-rate and shared-cost numbers only if the account allows them"
         ),
-        "Rows checked before a batch is accepted": "100,000, or 32 MiB; the rest is checked while it is read",
-        "Rows stored": f"25 a request, {WRITERS} requests at once",
+        "Rows checked before a batch is accepted": "100,000 rows or 32 MiB; the rest is checked while the file is read",
+        "Rows stored": f"25 per request, {WRITERS} concurrent requests",
         "results.csv": (
-            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer, above that a redirect to the stored file"
+            f"up to {api_batches.MAX_DIRECT_ROWS:,} contacts in the answer; for more, a redirect to the stored file"
         ),
         "A listing filtered by status, voicemail, carrier or number": (
-            f"searches {FILTER_LIMIT:,} executions; above that, narrow from and to"
+            f"searches {FILTER_LIMIT:,} executions; for more, narrow from and to"
         ),
         "GET /webhooks/undelivered": f"{webhooks.MAX_UNDELIVERED} calls and batches",
-        "Agents of a key that is restricted to some": f"{api_keys.MAX_AGENTS}",
-        "quotas.calls_a_day of a key": f"1 to {api_keys.MAX_CALLS_A_DAY:,}; counted by UTC days",
+        "Agents of a key that is restricted to agents": f"{api_keys.MAX_AGENTS}",
+        "quotas.calls_a_day of a key": f"1 to {api_keys.MAX_CALLS_A_DAY:,}; counted per UTC day",
         "quotas.lines of a key": f"1 to {MAX_KEY_LINES}",
-        "GET /audit.csv": f"{answers.MAX_ANSWER_BYTES:,} bytes: export parts of it, by from and to",
+        "GET /audit.csv": f"{answers.MAX_ANSWER_BYTES:,} bytes; for more, export parts by from and to",
         "The sweeper": (
-            f"{sweep.LIMIT} overdue items a run, the rest by up to {DUE_SHARDS} concurrent further invocations; "
-            f"{DUE_SHARDS * QUESTIONS_AT_ONCE} questions to carriers at once, by {DUE_SHARDS} more"
+            f"{sweep.LIMIT} overdue items per run, the rest in up to {DUE_SHARDS} concurrent further invocations; "
+            f"{DUE_SHARDS * QUESTIONS_AT_ONCE} concurrent questions to carriers, from {DUE_SHARDS} more"
         ),
     }
 

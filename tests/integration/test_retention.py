@@ -50,7 +50,7 @@ def client() -> Iterator[Any]:
 
 
 def stored(client: Any, execution: Execution, keep: timedelta | None = KEEP) -> dict[str, Any]:
-    """The item of the execution as it is stored, over the version that there is."""
+    """The item of the execution as stored, over any earlier version."""
     store = DynamoExecutions(client, TABLE_NAME, keep=keep)
     before = store.get(execution.id)
     assert before is not None
@@ -110,7 +110,7 @@ def test_totals_and_pages_count_what_is_there_whatever_has_expired(
     size: int,
     seed: int,
 ) -> None:
-    """A minute for each day. Calls are created, counted, ended after some days, and removed some days late."""
+    """A minute represents a day. Calls are created, counted, ended after some days, and removed some days late."""
     chance = random.Random(seed)
     keys = ListedKeys(AGENT_ID)
     first = to_ms(TEN)
@@ -166,7 +166,7 @@ def test_the_total_of_a_large_agent_is_exact_after_its_old_calls_have_expired() 
     keys, store = large(100_000)
     assert store.count(AGENT_ID, TEN, TEN, lambda: 1.0)
     kept_from = from_ms(to_ms(TEN) - 60_000)
-    for shard in keys.listed.values():  # 60,000 are kept; 1,500 of the others ended later, or are removed late
+    for shard in keys.listed.values():  # 60,000 are kept; 1,500 of the others ended later or are removed late
         shard[:] = [one for one in shard if int(one.split("#")[1]) >= to_ms(TEN) - 61_499]
     before = keys.requests
     listing = store.of_agent(ACCOUNT_ID, AGENT_ID, (), Wanted(), most=21, kept_from=kept_from)
@@ -258,7 +258,7 @@ def test_a_batch_goes_as_a_whole_after_its_end(client_of_stack: LocalClient) -> 
 
 
 def test_an_hour_before_a_calls_expiry_its_checkpoints_are_not_used() -> None:
-    """The bound leaves room for clocks, and for the time of an end, which is kept in whole seconds."""
+    """The bound allows for clock differences, and for the end, which is stored in whole seconds."""
     assert timedelta(minutes=1) < EARLY < DAY
 
 
@@ -273,7 +273,7 @@ def record(name: str, image: dict[str, Any], by: str | None = None) -> dict[str,
 
 
 def test_a_removed_contact_stays_counted(client: Any) -> None:
-    """A client or the service may remove it. Only what the service removed leaves user data to remove."""
+    """A client or the DynamoDB service may remove it. Only a removal by the service leaves user data to remove."""
     contact = created(client, batch_id="0" * 32, row=1)
     image = stored(client, contact.end(TEN + minutes(1), stopped("stopped by request")))
     assert tally._moved(record("INSERT", image)) is not None
@@ -321,7 +321,7 @@ def test_a_worker_that_has_counted_an_erased_call_keeps_no_checkpoint(client: An
     calls = [created(client) for _ in range(5)]
     until = TEN + minutes(15)
     assert store.begin_count(AGENT_ID, TEN, until)
-    store._sleep = lambda seconds: store.forget_counts(calls[0], TEN + minutes(1))  # while it counts
+    store._sleep = lambda seconds: store.forget_counts(calls[0], TEN + minutes(1))  # during the count
     assert not store.count(AGENT_ID, TEN + minutes(5), until, lambda: 1.0)
     assert store._checkpoint(AGENT_ID, listings._LAST)[1] == 0
     store.end_count(AGENT_ID, until)
@@ -427,7 +427,7 @@ def test_what_is_no_number_erases_nothing(client_of_stack: LocalClient, number: 
 
 
 def words_stored(client: LocalClient) -> list[str]:
-    """Every word in the table, but for inbox and agents, and in the files."""
+    """Every word in the table, except for inbox and agents, and in the files."""
     aws, (bucket,) = client.stack.aws, client.stack.template.buckets()
     scanned = aws.client("dynamodb").scan(TableName=client.stack.environment["TABLE_NAME"])["Items"]
     s3 = aws.client("s3")

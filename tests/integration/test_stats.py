@@ -1,4 +1,4 @@
-"""`GET /stats/retries`: what was called is counted, for those who may see it."""
+"""`GET /stats/retries`: the counts of calls, for those who may see them."""
 
 import zlib
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ def test_a_platform_that_reports_prices(client: LocalClient) -> None:
     client.advance(45)
     assert stats(client, f"?agent_id={agent_id}")["cost"]["carrier"] == [
         {"currency": "USD", "amount": 0.012, "attempts": 1, "per_answer": None}
-    ], "of the unanswered attempt it tells none"
+    ], "it reports none for the unanswered attempt"
     client.script("+13125550127", "completed")
     other = client.stack.create_agent(telephony_provider="http")
     client.call("+13125550127", agent_id=other)
@@ -137,8 +137,8 @@ def test_a_bad_query_is_refused(client: LocalClient, query: str, message: str) -
 
 
 def test_a_busy_year_is_read_with_few_units() -> None:
-    """Half a unit reads 4 KB, and 150 bytes of an item are not its counts. Calls in every hour of two local days, with
-    ten caller ids, to four countries."""
+    """Half a unit reads 4 KB, and an item has 150 bytes besides its counts. The calls are in every hour of two local
+    days, from ten caller ids to four countries."""
     letters = "anvbf"
     cells = {f"h{day}.{hour:02d}={one}": 1000 + 7 * hour for day in (1, 2) for hour in range(8, 21) for one in letters}
     cells |= {f"n{number}={one}": 40_000 // number for number in range(1, 5) for one in letters}

@@ -1,4 +1,4 @@
-"""A stopped batch: every reader says that its waiting contacts are stopped before that is stored with them."""
+"""A stopped batch: every reader shows its waiting contacts as stopped before that is stored with them."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from tests.support.local_stack import LocalClient, local_stack
 
 ROWS, LINES = 40, 3
 UNTIL_THE_SWEEPER_FOUND_IT = 10
-"""In minutes: work that was asked for and has not begun is repeated after two."""
+"""Minutes: work that was requested and has not begun is repeated after two."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def stored(client: LocalClient, batch_id: str, rows: int = ROWS) -> list[Executi
 
 
 def batch_function(client: LocalClient, runs: bool) -> None:
-    """Whether the batch function runs when it is invoked."""
+    """Set whether the batch function runs when it is invoked."""
 
     def delays(function: Function, event: Any) -> tuple[float, ...]:
         return (0.0,) if runs or not function.name.endswith("-batch") else ()
@@ -112,7 +112,7 @@ def test_a_contact_of_a_stopped_batch_is_erased_before_its_stop_is_stored(client
 
 
 def test_an_unfinished_stop_is_finished_by_the_batch_function(client: LocalClient) -> None:
-    """The request dies after its first mark: no call can start, and the second mark follows."""
+    """The request is killed after its first mark: no call can start, and the second mark follows."""
     batch_id = running(client)
     dead: list[str] = []
 

@@ -1,6 +1,6 @@
-"""The adapters against models of plain dicts: any operations in any order give the same answers.
+"""The adapters against models of plain dicts: any sequence of operations gives the same answers.
 
-The answer of any write may be lost: then botocore repeats the write, which must take effect once.
+The answer to any write may be lost: botocore then repeats the write, which must take effect once.
 """
 
 import threading
@@ -62,14 +62,14 @@ from tests.support.services import TableServices, table_services
 from tests.support.table import TABLE_NAME, create_table
 
 TAKEN = minutes(5)
-"""How long a contact that was popped from a delayed set has to be dialled."""
+"""How long a contact popped from a delayed set has to be dialled."""
 NOW = st.integers(0, 30).map(lambda n: TEN + minutes(n))
 FAR = st.sampled_from(
     [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
 )
-"""Instants also before and after those that a listing's keys can hold."""
+"""Instants, some of them before and after those that a listing's keys can represent."""
 LOST = st.sampled_from([0] * 7 + [1, 1, 2])
-"""The write of a method whose answer is lost, so that it is repeated (0: none)."""
+"""Which write of a method loses its answer, so that it is repeated (0: none)."""
 few = settings(max_examples=examples(15), stateful_step_count=40)
 
 
@@ -130,7 +130,7 @@ IDS = [str(uuid.UUID(int=n, version=4)) for n in range(6)]
 BATCHES = ["0123456789abcdef0123456789abcdef", "00000000000000000000000000000001"]
 STEP = st.sampled_from(["stop", "claim", "due", "none", "give up", "back off", "replay"])
 VERSION_BACK = st.sampled_from([0, 0, 0, 1, -1])
-"""Offset from the stored version; 0: the stored one."""
+"""The offset from the stored version (0: the stored version itself)."""
 
 
 def stored_batch(batch_id: str, now: datetime = TEN) -> Batch:
@@ -138,7 +138,7 @@ def stored_batch(batch_id: str, now: datetime = TEN) -> Batch:
 
 
 def created(execution: Execution) -> Execution:
-    """The execution as it is read after its creation."""
+    """The execution as read after its creation."""
     return replace(execution, version=1, newer={MAY_PACK: True})
 
 
@@ -211,7 +211,7 @@ class ExecutionStore(_Machine):
 
     @invariant()
     def what_was_given_up_is_listed(self) -> None:
-        """Just that, the oldest execution first."""
+        """Exactly these executions are listed, the oldest first."""
         listed = list(self.services.undelivered.all(ACCOUNT_ID))
         given_up = [one for one in self.model.values() if one.delivery.is_listed]
         assert set(listed) == {one.id for one in given_up}
@@ -230,8 +230,8 @@ class ExecutionStore(_Machine):
         until=st.none() | NOW | FAR,
     )
     def list_pages(self, size: int, status: Status | None, since: datetime, until: datetime | None) -> None:
-        """An agent's single calls from `since` on, newest first; two of one instant by their ids. Pages by number and
-        pages that go on from the row before are the same."""
+        """An agent's single calls from `since` on, newest first; calls of one instant are ordered by id. Pages by
+        number equal pages that continue after the last row."""
         single = [one for one in self.model.values() if one.row is None and one.agent_id == AGENT_ID]
         wanted = [one for one in single if one.created_at >= since and status in (None, one.state.status)]
         wanted = [one for one in wanted if until is None or one.created_at <= until]
@@ -439,7 +439,7 @@ TestHeldLines = HeldLines.TestCase
 
 
 def test_concurrent_acquisitions_never_exceed_the_lines() -> None:
-    """Also when the shard's item is created in between: the slower request fails to create it."""
+    """The shard's item may also be created in between: then the slower request fails to create it."""
     client: Any = _Client()
     late = table_services(client)
     quick = table_services(client.client)
@@ -465,7 +465,7 @@ def test_concurrent_acquisitions_never_exceed_the_lines() -> None:
 
 @pytest.mark.parametrize("lost", range(3))
 def test_a_shard_of_the_due_index_has_one_worker_at_a_time(client: Any, lost: int) -> None:
-    """Also if the answer to its write is lost; each hop begins once, and an expired lease may be taken over."""
+    """This also holds if its write's answer is lost. Each hop begins once, and an expired lease may be taken over."""
     store, later = DynamoSweepLeases(client, TABLE_NAME), TEN + minutes(2)
     with client.losing(lost):
         assert store.take("3", "a", 1, TEN, later)
@@ -672,7 +672,7 @@ class _Entries(_Machine):
             self.entries[batch_id] = replace(self.entries[batch_id], paused=paused)
 
     def as_read(self, batch_id: str, stale: bool) -> BatchQueueEntry | None:
-        """A batch's queue entry as read: current, or before another start was taken."""
+        """A batch's queue entry as read: current, or from before another start was reserved."""
         entry = self.entries.get(batch_id)
         if entry is None or not stale:
             return entry
@@ -720,7 +720,7 @@ class AgentQueue(_Entries):
         may = entry.next_row <= entry.last_row and not entry.paused
         may = may and (entry.interval is None or not stale)
         if may and lost == 1 and entry.interval is None:
-            lost = 0  # without a rate the row is skipped then: the audit finds it
+            lost = 0  # without a rate the row is then skipped, and the audit finds it
         with self.losing(lost):
             taken = self.services.queue.next_contact(read, now)
         if not may:
@@ -830,7 +830,7 @@ class BatchRooms(_Entries):
 
     @rule(batch_id=WHICH, now=NOW, moved_to=st.none() | NOW, moved=st.booleans(), lost=LOST)
     def repair_delayed(self, batch_id: str, now: datetime, moved_to: datetime | None, moved: bool, lost: int) -> None:
-        """However the next time was set, afterwards it is not later than the first entry's."""
+        """However the next time was set, after the repair it is not later than the first entry's."""
         entry = self.entries.get(batch_id)
         if entry is not None and moved:
             update: dict[str, Any] = {"UpdateExpression": "REMOVE rf"}
@@ -991,7 +991,7 @@ class OtherStores(_Machine):
         lost=LOST,
     )
     def count(self, batch_id: str, shard: str, deltas: dict[str, int], behind: bool, lost: int) -> None:
-        """Counted once, even if a slower counter or a write whose answer was lost counts again."""
+        """A delta is counted once, even if a slower counter, or a write whose answer was lost, counts again."""
         counted, last = self.counts[batch_id].get(shard, (Counter(), None))
         up_to = f"{next(RECORDS):020d}"
         after = "an earlier record" if behind else last
@@ -1067,7 +1067,7 @@ class OtherStores(_Machine):
 
     @rule(account=st.sampled_from(ACCOUNTS), number=st.integers(0, 5), now=NOW)
     def revoke_key(self, account: str, number: int, now: datetime) -> None:
-        """Only a key of the account; the first revocation's time stays."""
+        """Only a key of the account is revoked; the time of the first revocation stays."""
         owner, key = self.api_keys.get(f"hash-{number}", (None, None))
         assert self.account_store.revoke_key(account, f"key-{number}", now) == (owner == account)
         if key is not None and owner == account:

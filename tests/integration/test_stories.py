@@ -1,4 +1,4 @@
-"""Redial's behaviour through its HTTP interfaces alone: the API, the carrier's list of calls, the customer's inbox."""
+"""Redial's behaviour through its HTTP interfaces only: the API, the carrier's list of calls, the customer's inbox."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def at(text: str) -> datetime:
 
 
 def told(client: LocalClient, execution_id: str | None = None) -> list[Any]:
-    """The accepted bodies, in order of arrival; asserts that every try had a valid signature."""
+    """The accepted bodies, in order of arrival. Asserts that every try had a valid signature."""
     tries = client.inbox(execution_id=execution_id)
     assert all(one["verified"] for one in tries)
     return [one["body"] for one in tries if one["answered"] == 200]
@@ -137,7 +137,7 @@ def test_many_calls_share_five_lines_without_a_pause(count: int) -> None:
 
 
 def test_lines_in_several_shards_are_all_used_and_none_is_used_twice(client: LocalClient) -> None:
-    """60 lines are two shards; calls spread over them unevenly, and still exactly 60 are live."""
+    """60 lines are two shards. Calls are spread over them unevenly, but exactly 60 are live."""
     change = {"agent_config": {"max_concurrent_calls": 60}}
     assert client.api("PATCH", f"/v2/agent/{client.stack.agent_id}", change).status == 200
     for index in range(80):
@@ -286,7 +286,7 @@ def test_given_up_events_are_listed_and_replayed(client: LocalClient) -> None:
 
 
 def in_back_off(client: LocalClient, agent_id: str) -> str:
-    """A call to be made in a day, whose first event the endpoint has refused six times."""
+    """A call due in a day, whose first event the endpoint has refused six times; returns its id."""
     assert request("POST", f"{client.stack.inbox_url}/_inbox/broken/fail", {"times": 6, "status": 500}).status == 200
     execution_id = client.call(NUMBER, agent_id=agent_id, scheduled_at=(NOON + timedelta(days=1)).isoformat())
     client.advance(45)
@@ -334,7 +334,7 @@ def test_an_endpoint_that_stays_down_gets_eight_tries_over_eighteen_hours(client
     assert statuses(told(client)) == ["initiated", "ringing", "in-progress", "completed"]
 
 
-# ---- what once went wrong -------------------------------------------------------------------------------------------
+# ---- past defects ---------------------------------------------------------------------------------------------------
 
 
 def live(client: LocalClient) -> Any:
@@ -350,7 +350,7 @@ def limit(client: LocalClient, lines: int) -> None:
 def test_changing_the_limit_across_a_shard_boundary_never_exceeds_the_higher_limit(
     client: LocalClient, before: int, after: int
 ) -> None:
-    """Formerly shards shared the lines evenly, so a change of their number changed every shard's capacity."""
+    """Shards formerly shared the lines evenly, so a change of their number changed every shard's capacity."""
     limit(client, before)
     for index in range(90):
         client.script(f"+1415560{index:04d}", "completed")
@@ -399,7 +399,7 @@ def test_a_claim_whose_answer_was_lost_is_still_dialled(client: LocalClient) -> 
 
 
 def test_two_unknown_dials_to_one_number_never_share_one_call(client: LocalClient) -> None:
-    """The second execution's dial placed nothing, and the first one's call must not be taken for it."""
+    """The second execution's dial placed nothing, and must not be settled by the first one's call."""
     client.script(NUMBER, "completed", "error-500")
     first, second = client.call(NUMBER), client.call(NUMBER)
     client.advance(90)

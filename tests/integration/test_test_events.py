@@ -1,4 +1,4 @@
-"""`POST /webhooks/test`: one signed event, sent now, of which nothing is stored."""
+"""`POST /webhooks/test`: one signed event, sent immediately and not stored."""
 
 import json
 from collections.abc import Iterator

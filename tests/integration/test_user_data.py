@@ -1,4 +1,4 @@
-"""A call's user data: up to 64 KiB, kept apart from the execution above a kilobyte, and never lost."""
+"""A call's user data: up to 64 KiB, stored apart from the execution above one kilobyte, and never lost."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ LIMIT = 64 * 1024
 
 
 def data_of(size: int, character: str = "x") -> dict[str, str]:
-    """User data of exactly so many bytes as JSON in UTF-8."""
+    """User data of exactly `size` bytes as JSON in UTF-8."""
     room = size - len(b'{"text":""}')
     text = character * (room // len(character.encode()))
     return {"text": text + "x" * (room - len(text.encode()))}
@@ -123,7 +123,7 @@ def test_more_is_refused_by_name(client: LocalClient, data: Any) -> None:
 
 
 def cost_of_attempts(data: Any) -> Units:
-    """The units of two attempts (all but the request that makes the call)."""
+    """The units of two attempts, without the request that creates the call."""
     with local_stack() as client:
         total = Units()
 

@@ -1,4 +1,4 @@
-"""`webhook_statuses` of an agent: only events of these are sent, and the carrier is asked for no others."""
+"""`webhook_statuses` of an agent: only events with these statuses are sent, and the carrier is asked for no others."""
 
 from collections.abc import Iterator
 from typing import Any

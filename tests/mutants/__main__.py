@@ -37,7 +37,7 @@ _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a mutant. `trouble`: why it is unknown (its test did not complete)."""
+    """The result of a mutant. `trouble`: why the result is unknown (the test did not complete)."""
 
     mutant: Mutant
     detected: bool
@@ -66,7 +66,7 @@ def copy_tree(folder: Path) -> None:
 
 
 def load() -> None:
-    """Make boto3 and moto load what they load at their first use."""
+    """Make boto3 and moto load all that they load at first use."""
     with mock_aws():
         client = boto3.client(
             "dynamodb", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
@@ -75,7 +75,7 @@ def load() -> None:
 
 
 def begin(folder: Path, selection: Sequence[str]) -> int:
-    """Run pytest on these tests of the copy, in a fork; returns the process id. The output is in `output(folder)`."""
+    """Run pytest on these tests of the copy, in a fork; return the process id. The output goes to `output(folder)`."""
     process = os.fork()
     if process:
         return process
@@ -106,13 +106,13 @@ def output(folder: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a module, and delete its cached bytecode, which would stay in use after two changes within a second."""
+    """Write a module, and delete its cached bytecode, which two changes within a second would leave in use."""
     path.write_text(text, encoding="utf-8")
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def result_of(mutant: Mutant, status: int, printed: str, seconds: float) -> Result:
-    """`status`: pytest's exit status, or less than 0 for the signal that ended it."""
+    """Interpret a test run. `status`: pytest's exit status, or below 0 for the signal that ended it."""
     if status == 1 and _FAILED.search(printed):
         return Result(mutant, True, seconds)
     if status == 0:
@@ -121,7 +121,7 @@ def result_of(mutant: Mutant, status: int, printed: str, seconds: float) -> Resu
 
 
 def run_all(mutants: Sequence[Mutant], folder: Path) -> list[Result]:
-    """Run them, each in one of the copies, and show the progress."""
+    """Run the mutants, each in one of the copies, and show the progress."""
     copies = [folder / str(number) for number in range(min(AT_ONCE, len(mutants)))]
     copy_tree(copies[0])
     selection = sorted({mutant.detected_by for mutant in mutants})

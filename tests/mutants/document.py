@@ -21,7 +21,7 @@ def table() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with the current table. Raises `ValueError` unless it has one pair of markers."""
+    """The page with the current table. Raises `ValueError` unless the page has one pair of markers."""
     if len(_BLOCK.findall(page)) != 1:
         raise ValueError(f"{PAGE.name} must have one pair of markers for the mutants")
     return _BLOCK.sub(lambda _: table(), page)

@@ -1,4 +1,4 @@
-"""Changes of one critical line, or of the order of two, and the test that must detect each.
+"""Changes of one critical line, or of the order of two, each with the test that must detect it.
 
 `old` occurs exactly once in the file: when you move or rewrite such a line, update its mutant. `make mutants` runs all.
 """
@@ -27,7 +27,7 @@ class Mutant:
         return _SOURCES / self.file
 
     def applied_to(self, text: str) -> str:
-        """Raises `ValueError` unless `old` occurs exactly once."""
+        """`text` with the mutant applied. Raises `ValueError` unless `old` occurs exactly once."""
         if (times := text.count(self.old)) != 1:
             raise ValueError(f"{self.name}: its text occurs {times} times in {self.file}, and must occur once")
         return text.replace(self.old, self.new)
@@ -35,7 +35,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A change that no test can detect, since no promise depends on that line, and why."""
+    """A change that no test can detect, since no promise depends on that line, with the reason."""
 
     name: str
     file: str
@@ -125,7 +125,7 @@ MUTANTS = (
         "tests/protocol/test_one_dial.py::test_the_claim_is_stored_before_the_carrier_is_asked",
     ),
     Mutant(
-        "A claim does not say what the gates decided",
+        "A claim does not store the gates' decisions",
         "usecases/dial_attempt.py",
         "shard, self.lease_id, allowed, provider)",
         "shard, self.lease_id, (), provider)",
@@ -210,7 +210,7 @@ MUTANTS = (
         "tests/emulators/test_stack.py::test_a_retry_whose_schedule_fires_early_in_its_minute_is_dialled_on_time",
     ),
     Mutant(
-        "A carrier that never tells holds a line for a day",
+        "A carrier that never settles a call holds its line for a day",
         "usecases/sweep.py",
         "over_after, permanent = _longest_call(agent, attempt.dialed_at), True",
         "over_after, permanent = LONGEST_CALL, True",
@@ -525,7 +525,7 @@ MUTANTS = (
         "tests/integration/test_number_rules.py::test_a_call_at_the_carrier_that_is_not_answered_is_canceled",
     ),
     Mutant(
-        "An agent made after the first suppression does not ask",
+        "An agent created after the first suppression does not check suppressions",
         "usecases/agents.py",
         "replace(configured, has_number_rules=kept)",
         "configured",
@@ -553,7 +553,7 @@ MUTANTS = (
         "tests/integration/test_number_rules.py::test_erasing_a_person_leaves_the_suppression_as_a_hash",
     ),
     Mutant(
-        "A signature holds for another call",
+        "A signature is valid for another call",
         "api/number_rules.py",
         """lower.get("webhook-id") == f"{REQUEST_ID}{execution.id}\"""",
         """lower.get("webhook-id", "").startswith(REQUEST_ID)""",
@@ -771,7 +771,7 @@ MUTANTS = (
         "tests/integration/test_retention.py::test_a_removed_contact_stays_counted",
     ),
     Mutant(
-        "What a client removes is taken for expired",
+        "An item that a client removes counts as expired",
         "../../../functions/tally/handler.py",
         'record.get("userIdentity", {}).get("principalId") != EXPIRY',
         'record.get("userIdentity", {}).get("principalId") == "nothing"',
@@ -924,7 +924,7 @@ MUTANTS = (
         "tests/unit/test_retry.py::test_each_retry_waits_its_interval_from_the_end_of_the_attempt",
     ),
     Mutant(
-        "One retry more than configured",
+        "One more retry than configured",
         "domain/retry.py",
         "    if made > config.max_retries:\n",
         "    if made > config.max_retries + 1:\n",
@@ -1105,7 +1105,7 @@ MUTANTS = (
         "tests/protocol/test_time_limits.py::test_other_waits_between_two_answers_of_the_carrier_do_not_count",
     ),
     Mutant(
-        "A queued call is too late",
+        "A queued call ends as too late",
         "domain/execution.py",
         "            self.queued_at is None\n            and not self.is_delayed\n            and ",
         "            ",
@@ -1163,14 +1163,14 @@ MUTANTS = (
         "tests/protocol/test_sweeper_limits.py::test_no_question_begins_with_too_little_time_left",
     ),
     Mutant(
-        "A busy carrier's answer moves the question on",
+        "A busy carrier's answer postpones the question",
         "usecases/sweep.py",
         "            if self.services.now() < attempt.dialed_at + LONGEST_CALL:\n                return\n",
         "",
         "tests/protocol/test_sweeper_limits.py::test_a_busy_carrier_is_asked_no_more_and_its_calls_stay_overdue",
     ),
     Mutant(
-        "A busy carrier is asked on",
+        "A busy carrier is asked further questions",
         "usecases/sweep.py",
         "            run.busy.add(execution.provider)\n",
         "",
@@ -1275,7 +1275,7 @@ MUTANTS = (
         "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
     ),
     Mutant(
-        "Any answer with an empty list says that there is no call",
+        "Any answer with an empty list proves that there is no call",
         "carriers/http/rest.py",
         "        if answer.status != 200 or not isinstance(calls, list):\n",
         "        if not isinstance(calls, list):\n",
@@ -1363,7 +1363,7 @@ MUTANTS = (
         "::test_without_a_usable_answer_the_call_waits_and_is_dialled_once_there_is_one",
     ),
     Mutant(
-        "A verdict holds for every purpose",
+        "A verdict applies to every purpose",
         "domain/questions.py",
         "(rule.scope, rule.source) == wanted and is_current:\n",
         "rule.source == wanted[1] and is_current:\n",
@@ -1450,7 +1450,7 @@ MUTANTS = (
         "tests/integration/test_calling_rules.py::test_a_calls_own_windows_replace_its_batchs_and_those_its_agents",
     ),
     Mutant(
-        "A default policy goes before what the agent says itself",
+        "A default policy overrides the agent's own rules",
         "domain/policy.py",
         "    order = (own, agent, policy) if is_default else (own, policy, agent)\n",
         "    order = (own, policy, agent)\n",
@@ -1485,35 +1485,35 @@ MUTANTS = (
         "tests/integration/test_policies.py::test_a_call_ends_where_the_next_opening_comes_after_its_expiry",
     ),
     Mutant(
-        "A contact that waits for a line at its first dial does not know yet when it expires",
+        "A contact that waits for a line at its first dial has no expiry yet",
         "usecases/dial_attempt.py",
         "        if execution.batch_id is not None and (self.attempt > 1 or execution.is_not_started):\n",
         "        if execution.batch_id is not None and self.attempt > 1:\n",
         "tests/protocol/test_one_dial.py::test_a_contact_that_waits_at_its_first_dial_says_already_when_it_expires",
     ),
     Mutant(
-        "A batch's event that is sent again tells the expiry by a later start",
+        "A batch's event that is sent again shows the expiry of a later start",
         "wire/batch_json.py",
         "contacts_expire_if_started(change.scheduled_at)",
         "contacts_expire_if_started(batch.start_at)",
         "tests/unit/test_batch.py::test_an_event_tells_the_expiry_by_the_start_of_its_time",
     ),
     Mutant(
-        "An event that is sent again tells the carrier of a later claim",
+        "An event that is sent again shows the carrier of a later claim",
         "wire/execution_json.py",
         "execution.provider if sequence is None else execution.provider_at(sequence)",
         "execution.provider",
         "tests/integration/test_carriers.py::test_a_waiting_call_goes_through_the_carrier_that_its_agent_has_by_then",
     ),
     Mutant(
-        "A contact does not know when its batch expires",
+        "A contact does not store when its batch expires",
         "usecases/dial_attempt.py",
         "    return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)\n",
         "    return replace(execution, key_pool=batch.key_pool)\n",
         "tests/integration/test_policies.py::test_a_contact_expires_with_its_batch",
     ),
     Mutant(
-        "A window takes one attempt more than its budget",
+        "A window allows one attempt more than its budget",
         "domain/calling_window.py",
         "if count >= self.per_window))",
         "if count > self.per_window))",
@@ -1556,7 +1556,7 @@ MUTANTS = (
         "tests/integration/test_preflight.py::test_an_erased_person_is_not_in_the_index_and_a_deleted_batch_has_none",
     ),
     Mutant(
-        "A batch that shares contacts is named by the later one alone",
+        "Only the later of two batches that share contacts names the other",
         "usecases/run_batch.py",
         "update_batch(self.services, other, _sharing(batch.id, contacts), self.services.now())",
         "self.services.now()",
@@ -1570,14 +1570,14 @@ MUTANTS = (
         "tests/integration/test_preflight.py::test_a_rule_counts_if_it_holds_when_the_batch_starts",
     ),
     Mutant(
-        "The end of a batch is foreseen without its retries' intervals",
+        "The end of a batch is predicted without its retries' intervals",
         "domain/finish.py",
         "self._wait(ended + interval + self._assumed.delay, left - 1, position, started)",
         "self._wait(ended + 0 * interval + self._assumed.delay, left - 1, position, started)",
         "tests/unit/test_finish.py::test_large_steps_end_as_calls_played_one_by_one",
     ),
     Mutant(
-        "The end of a batch is foreseen as if windows stayed open",
+        "The end of a batch is predicted as if windows stayed open",
         "domain/finish.py",
         "                closing = closes(now, self._rule, zones)\n",
         "                closing = until\n",
@@ -1635,7 +1635,7 @@ MUTANTS = (
         "tests/protocol/test_one_call.py::test_an_old_read_of_the_execution_does_not_replace_its_reservation",
     ),
     Mutant(
-        "A holder that waits is taken for over",
+        "A waiting holder counts as over",
         "domain/called_number.py",
         "    return Use.CLAIMING if execution.version == holder.version else Use.OVER\n",
         "    return Use.OVER\n",
@@ -1649,7 +1649,7 @@ MUTANTS = (
         "tests/protocol/test_one_call.py::test_the_same_file_twice_and_a_single_call_ring_one_after_the_other",
     ),
     Mutant(
-        "What the carrier did not place counts as an attempt",
+        "A call that the carrier did not place counts as an attempt",
         "domain/called_number.py",
         "    return attempt.dialed_at is not None and not is_refused\n",
         "    return attempt.dialed_at is not None\n",
@@ -1705,28 +1705,28 @@ MUTANTS = (
         "tests/integration/test_other_accounts.py::test_statistics_and_suppressions_name_an_agent",
     ),
     Mutant(
-        "A key's restriction holds for the process's next request too",
+        "A key's restriction also applies to the process's next request",
         "api/app.py",
         "    CURRENT.set(Current(None, context.aws_request_id))\n",
         "",
         "tests/integration/test_keys.py::test_a_restriction_ends_with_its_request",
     ),
     Mutant(
-        "A key makes one with more than it has",
+        "A key creates a key with more rights than its own",
         "usecases/accounts.py",
         "    if too_much:\n",
         "    if not rights:\n",
         "tests/integration/test_keys.py::test_a_key_makes_none_with_more_than_it_has",
     ),
     Mutant(
-        "A key for an agent makes one for all agents",
+        "A key for an agent creates a key for all agents",
         "domain/api_key.py",
         "        if other.agents is not None:\n",
         "        if other.agents is not None and self.agents is not None:\n",
         "tests/integration/test_keys.py::test_rights_are_compared_in_every_respect",
     ),
     Mutant(
-        "Answers to a key that sees masked numbers have full ones",
+        "Answers to a key that sees masked numbers contain full numbers",
         "api/app.py",
         'to_json(masked_json(json.loads(answer["body"])))',
         'answer["body"]',
@@ -1740,7 +1740,7 @@ MUTANTS = (
         "tests/unit/test_masking.py::test_any_number_is_masked_in_what_customers_store_about_people",
     ),
     Mutant(
-        "A key has one call more accepted than its quota",
+        "A key has one more call accepted than its quota",
         "adapters/dynamodb/call_quotas.py",
         '":rest": most - calls}',
         '":rest": most}',
@@ -1832,7 +1832,7 @@ MUTANTS = (
         "tests/protocol/test_key_lines.py::test_an_entry_that_a_late_dial_left_behind_is_removed",
     ),
     Mutant(
-        "A key with lines makes keys with more",
+        "A key with a quota of lines creates keys with a larger one",
         "domain/api_key.py",
         "self.lines is None or self.lines > other.lines",
         "self.lines is None",

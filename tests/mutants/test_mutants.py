@@ -1,4 +1,4 @@
-"""The list of mutants fits the code and its tests, and the page shows it. `make mutants` runs them."""
+"""The list of mutants matches the code and its tests, and the page shows it. `make mutants` runs them."""
 
 import ast
 from collections import Counter
@@ -50,4 +50,4 @@ def test_text_that_does_not_occur_exactly_once_is_refused() -> None:
 
 def test_the_page_shows_the_list() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert with_table(page) == page, "make mutants ARGS=--docs writes it anew"
+    assert with_table(page) == page, "make mutants ARGS=--docs updates it"

@@ -1,4 +1,4 @@
-"""Nearly every test here runs a simulated world: they count as simulation, which `make test` runs on one Python."""
+"""Nearly every test here runs a simulated world, so all are marked as simulation: `make test` uses one Python."""
 
 import pytest
 

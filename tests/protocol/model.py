@@ -1,4 +1,4 @@
-"""The protocol as small models. docs/protocol.md explains them, tests/protocol/notation.py how they are written.
+"""The protocol as small models. docs/protocol.md explains them, tests/protocol/notation.py their notation.
 
 A line is a step: its name ? its condition → its changes; or a promise ? the condition that violates it.
 `fresh` stands for a version: true while the stored version is the one read. Each write makes all other reads stale.
@@ -17,7 +17,7 @@ ASKED = ("accepted", "refused", "not placed", "unknown")
 
 # one execution, attempts 0 and 1, two invocations of dial at a time, a stop, the carrier, the sweeper
 # timer: ahead, due or missed; lost: the previous attempt was given up without a report; token: the claiming invocation
-# heard: the call of the given-up attempt was answered, and reported before the next attempt was claimed
+# heard: the call of the given-up attempt was answered, and that was reported before the next attempt was claimed
 DIAL = model("dial", """
     start phase = waiting; attempt = 0; timer = due; lost = False; token = -1; stop = none; heard = False;
         at = (idle, idle); sees = (0, 0); fresh = (False, False); calls = (none, none); rings = (0, 0); killed = False

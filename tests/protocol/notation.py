@@ -8,7 +8,7 @@ are
     good the condition of a good state
     live a promise: a good state can be reached from every state, without faults and without clients' steps
 
-Conditions and changes are Python. A lower-case word that is no variable stands for itself. «…» is a safeguard, which
+Conditions and changes are Python. A lower-case word that is not a variable stands for itself. «…» is a safeguard that
 the search can remove. <…> is filled in. A step that uses a parameter exists once for each of its values.
 """
 
@@ -57,7 +57,7 @@ def search(model: Any, without: str | None = None) -> Any:
 
 
 def model(name: str, text: str, known: Mapping[str, Any], **parameters: str) -> Any:
-    """`known`: other names that the text uses; `parameters`: the values of each, as an expression."""
+    """`known`: other names that the text uses; `parameters`: the values of each parameter, as an expression."""
     lines = [line.strip() for line in re.sub(r"\n {8,}", " ", text).split("\n") if line.strip()]
     start, live, good = (
         next(line.removeprefix(kind) for line in lines if line.startswith(kind))

@@ -76,7 +76,7 @@ def ids(count: int, seed: int = 1) -> list[str]:
 
 
 def lose_invocations(world: World, *names: str) -> None:
-    """Asynchronous invocations of these functions are lost from now on."""
+    """Lose asynchronous invocations of these functions from now on."""
     delays = world.functions.delays
 
     def without(function: Function, event: Any) -> tuple[float, ...]:
@@ -91,7 +91,7 @@ def ended_at(world: World, execution_id: str) -> datetime | None:
 
 
 def minutes_to_end(world: World, asked: dict[str, datetime]) -> list[float]:
-    """From request to end, of those that ended; sorted."""
+    """Sorted minutes from request to end, for the calls that ended."""
     ends = {one: ended_at(world, one) for one in asked}
     return sorted((end - asked[one]).total_seconds() / 60 for one, end in ends.items() if end is not None)
 
@@ -108,7 +108,7 @@ class Recovery:
 
 
 def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) -> Recovery:
-    """`count` retries became due while no schedule fired and the sweeper did not run.
+    """Let `count` retries become due while no schedule fires and the sweeper does not run.
 
     Invocations of dial are counted but not run.
     """
@@ -145,9 +145,9 @@ def recover_missed_timers(count: int, request_seconds: float = REQUEST_SECONDS) 
 
 @dataclass(frozen=True)
 class Answered:
-    """Questions about calls of which no callback arrived. `minutes`: from the end of the outage until the last call was
-    settled; `a_second`: how many questions a second from the first to the last; `at_once`: the most requests that the
-    carrier had at once; `longest`: seconds of the longest invocation, until its last request."""
+    """Questions about calls whose callbacks were lost. `minutes`: from the end of the outage until the last call was
+    settled; `a_second`: questions per second from the first to the last; `at_once`: the most requests that the carrier
+    had at once; `longest`: seconds of the longest invocation, until its last request."""
 
     minutes: float
     settled: int
@@ -164,8 +164,8 @@ def ask_about_lost_calls(
     request_seconds: float = REQUEST_SECONDS,
     carrier_seconds: float = CARRIER_SECONDS,
 ) -> Answered:
-    """`count` calls, in so many shards of the due index, rang and ended in an hour in which no callback arrived and the
-    sweeper did not run."""
+    """Let `count` calls, in that many `shards` of the due index, ring and end in an hour in which no callback arrives
+    and the sweeper does not run."""
     with quiet_world(request_seconds=request_seconds) as world:
         story = Story(world, 1, lines=5)
         executions, start, functions = services_in(world).executions, world.now, world.functions
@@ -221,7 +221,7 @@ def ask_about_lost_calls(
 
 @dataclass(frozen=True)
 class Settled:
-    """Minutes from request to end of another agent's calls whose callbacks are lost, beside a long queue."""
+    """Minutes from request to end of another agent's calls whose callbacks are lost, while a long queue waits."""
 
     waiting: int
     minutes: list[float]

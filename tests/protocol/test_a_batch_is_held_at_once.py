@@ -24,7 +24,7 @@ def world() -> Iterator[World]:
 
 
 def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Story, rest: str) -> str:
-    """Send that request while the dial of a batch's only contact holds a line and has read the batch. The batch id."""
+    """Send the request while the dial of a batch's only contact holds a line and has read the batch; return its id."""
     admit = CircuitBreaker.admit
     asked: list[float] = []
 
@@ -38,12 +38,12 @@ def ask_during_a_dial(world: World, monkeypatch: pytest.MonkeyPatch, story: Stor
     monkeypatch.setattr(CircuitBreaker, "admit", slowly)
     batch_id = story.batch([story.number("completed")])
     world.run(120)
-    assert asked, "the dial took its line"
+    assert asked, "the dial acquired its line"
     return batch_id
 
 
 def test_a_contact_that_holds_its_line_is_stopped_with_its_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request itself stops it: the function that stops the other contacts is slow to start."""
+    """The request itself stops the contact: the function that stops the others is slow to start."""
     story, delays = Story(world, 7, lines=1), world.functions.delays
 
     def batch_is_slow(function: Function, event: Any) -> tuple[float, ...]:

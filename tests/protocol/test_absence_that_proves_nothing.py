@@ -1,7 +1,7 @@
-"""A carrier whose "I know no such call" proves nothing: an attempt that it does not find is never dialled again.
+"""A carrier whose "no such call" proves nothing: an attempt that it does not find is never dialled again.
 
-The phone rings, and Redial hears nothing of it: the answer to the dial and all callbacks are lost, and the carrier,
-when asked, shows no call. The emulated Twilio plays such a carrier here.
+The phone rings, but Redial gets no report: the answer to the dial and all callbacks are lost, and the carrier, when
+asked, shows no call. The emulated Twilio acts as such a carrier here.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ LONGEST_UNKNOWN = timedelta(seconds=RING + LONGEST) + CALL_OVER_GRACE
 
 @contextmanager
 def world_of_a_carrier(absence_proves_after: timedelta | None, *, answers: bool) -> Iterator[World]:
-    """`answers`: whether the answer to a dial arrives. Callbacks never do; asked, the carrier knows no call."""
+    """A carrier whose callbacks never arrive and that finds no call when asked. `answers`: answers to dials arrive."""
     limits = replace(LIMITS, absence_proves_after=absence_proves_after)
     with ExitStack() as stack:
         for name, value in (("limits", limits), ("find", absent), ("ask", absent)):
@@ -59,7 +59,7 @@ def absent(self: TwilioCarrier, *asked: Any) -> None:
 
 
 def dialled(world: World, **agent: Any) -> tuple[Story, datetime]:
-    """A call that was dialled just now, and may be retried after errors."""
+    """A call that was just dialled and may be retried after errors, with the time of its dial."""
     settings = {"max_call_seconds": LONGEST, "ring_timeout_seconds": RING} | agent
     story = Story(world, 5, lines=1, **settings)
     story.call("no-callback", retry_config=RETRIES)
@@ -120,14 +120,14 @@ def test_a_report_that_comes_before_settles_it() -> None:
 
 
 def test_a_carrier_that_never_tells_does_not_hold_the_line_longer_than_a_call_lasts() -> None:
-    """Twilio lists calls that may be the attempt's, and their Events show no callback of ours."""
+    """Twilio lists calls that may be the attempt's, but their Events show no callback of ours."""
     with mock.patch.object(TwilioCarrier, "_belongs", absent), quiet_world() as world:
         lose_answers_to_dials(world)
         ends_without_a_retry_when_no_call_can_be_up(world)
 
 
 def test_believing_it_would_ring_the_phone_again() -> None:
-    """What the rule is for: with absence as proof, the same carrier rings the same phone once more for each retry."""
+    """Shows why the rule exists: if absence counted as proof, the phone would ring once more for each retry."""
     with world_of_a_carrier(UNKNOWN_DEADLINE, answers=False) as world:
         dialled(world)
         world.run(24 * 3600)

@@ -51,7 +51,7 @@ def test_a_claim_whose_answer_is_lost_is_dialled_once() -> None:
 
 
 def test_a_claim_of_another_invocation_is_not_dialled() -> None:
-    """The same, but the item has another invocation's claim id: that invocation dials."""
+    """The claim's answer is lost as above, but the item has another invocation's claim id: that invocation dials."""
     real = DynamoExecutions.save
     lost: list[str] = []
 
@@ -110,7 +110,7 @@ def test_the_carriers_answer_is_stored_before_the_circuit_records_it(outcome: An
         world.run(HOUR)
         execution = world.seen.executions[execution_id]
         assert execution.state.status is Status.COMPLETED
-        assert execution.state.attempt.number == (2 if outcome == "error-500" else 1), "as without that trouble"
+        assert execution.state.attempt.number == (2 if outcome == "error-500" else 1), "as without refused writes"
         assert world.violations == []
 
 

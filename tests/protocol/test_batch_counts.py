@@ -57,7 +57,7 @@ def in_tally(name: str, replacement: Any) -> Iterator[None]:
 
 
 def losing(status: str) -> Callable[[Any], StatusMove | None]:
-    """Reads records as the handler does, but loses the first that moves a contact to `status`."""
+    """Read records as the handler does, but lose the first one that moves a contact to `status`."""
     read = shipped._moved
     lost: list[StatusMove] = []
 

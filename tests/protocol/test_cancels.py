@@ -36,7 +36,7 @@ def read(story: Story, execution_id: str) -> Any:
 
 
 def ask(story: Story, path: str, seconds: float = 1) -> tuple[int, Any]:
-    """The answer to a POST; so much time passes."""
+    """Send a POST, and let time pass after it; return the status and the answer."""
     answers: list[Response] = []
     asks = lambda: answers.append(story.world.ask_as(story.account, "POST", path))  # noqa: E731
     story.world.clock.after(0, asks, "client")
@@ -54,7 +54,7 @@ def lost_callbacks(world: World) -> None:
 
 
 def slowly(world: World, seconds: float) -> Callable[..., Response]:
-    """A carrier that answers a request to cancel so late."""
+    """A carrier that answers a cancel request after `seconds`."""
     real = world._cancel
 
     def answer(*sent: Any) -> Response:
@@ -66,7 +66,7 @@ def slowly(world: World, seconds: float) -> Callable[..., Response]:
 
 
 def placed_slowly(world: World, seconds: float) -> Callable[[Any, bool, float], Response]:
-    """A carrier that places a call so late."""
+    """A carrier that places a call after `seconds`."""
     real = world._place
 
     def place(sent: Any, down: bool, read: float) -> Response:
@@ -117,7 +117,7 @@ def test_the_carriers_callback_may_come_before_its_answer_is_stored(
 
 
 def test_a_call_that_was_answered_meanwhile_goes_on(world: World) -> None:
-    """The carrier knows of the answer, and its callback is on the way."""
+    """The carrier knows that the call was answered; its callback is still on the way."""
     story = Story(world, 5)
     execution_id = story.call("completed")
     world.run(5)
@@ -134,7 +134,7 @@ def test_a_call_that_was_answered_meanwhile_goes_on(world: World) -> None:
 
 @pytest.mark.parametrize("retried", [True, False])
 def test_a_call_that_ended_meanwhile_is_not_retried(world: World, retried: bool) -> None:
-    """The carrier knows that the line was busy. With a retry to come the stop holds; else the call was over."""
+    """The carrier knows that the call failed. If a retry would follow, the stop succeeds; else the call is over."""
     story = Story(world, 5)
     execution_id = story.call("no-answer", "completed", **({} if retried else {"retry_config": {"enabled": False}}))
     world.run(5)
@@ -152,7 +152,7 @@ def test_a_call_that_ended_meanwhile_is_not_retried(world: World, retried: bool)
 def test_a_carrier_that_cannot_be_reached_is_asked_again_by_the_sweeper(
     world: World, monkeypatch: pytest.MonkeyPatch, reached_after: float
 ) -> None:
-    """`no-callback`: the carrier keeps it for minutes. Where it cannot be canceled at all, it ends as it ends."""
+    """`no-callback`: the call stays at the carrier for minutes. If it cannot be canceled at all, it ends by itself."""
     monkeypatch.setattr("local.carriers.course.RINGING_SECONDS", 600.0)
     story = Story(world, 5)
     execution_id = story.call("completed")
@@ -287,7 +287,7 @@ def test_a_paused_batch_keeps_its_ringing_calls(world: World) -> None:
 def test_a_call_that_was_handed_over_while_its_agent_was_stopped_is_canceled_by_the_sweeper(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The carrier queues it for minutes."""
+    """The carrier queues the call for minutes."""
     monkeypatch.setattr("local.carriers.course.RINGING_SECONDS", 600.0)
     monkeypatch.setattr("local.carriers.course.PICKED_UP_AFTER_SECONDS", 700.0)
     story = Story(world, 5)

@@ -1,4 +1,4 @@
-"""The cost of a failing carrier: no call if it certainly placed nothing, few calls if it may have placed some."""
+"""The cost of a failing carrier: no call if it certainly placed none, few calls if it may have placed some."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ Trouble = Callable[[Request], Response | None]
 
 
 def answers(status: int, code: int | None = None, names_a_number: bool = False) -> Trouble:
-    """Requests to place a call get this answer; `names_a_number`: only those with a number to call."""
+    """Answer requests to place a call this way; `names_a_number`: only requests with a number to call."""
 
     def trouble(sent: Request) -> Response | None:
         if sent.method != "POST" or (names_a_number and b"To=" not in sent.body):
@@ -34,7 +34,7 @@ def answers(status: int, code: int | None = None, names_a_number: bool = False) 
 
 
 def outcomes_of_a_batch(trouble: Trouble, hours: float, lines: int = 5, contacts: int = 20) -> Counter[Status]:
-    """The outcomes of a batch, started with the trouble, whose contacts would all answer. Errors are not retried."""
+    """The outcomes of a batch started with the trouble, whose contacts would all answer. Errors are not retried."""
     with world_of(5, Faults(5, {})) as world:
         story = Story(world, 5, lines=lines)
         rows = [story.number("completed") for _ in range(contacts)]

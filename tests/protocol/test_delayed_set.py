@@ -39,7 +39,7 @@ def world() -> Iterator[World]:
 
 
 def ignore_the_models(world: World) -> None:
-    """The test itself removed an entry, which is no step of the models."""
+    """The test itself removes an entry, which is not a step of the models."""
     assert {one.invariant for one in world.violations} == {PROMISE}
     world.violations.clear()
 

@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
 
 
 def post(world: World, story: Story, rows: list[str]) -> tuple[int, str, bool]:
-    """The same request each time: status, batch id, and whether the answer is a replay of the first one."""
+    """Send the same request each time; return its status, the batch id, and whether the answer is a replay."""
     form = [("agent_id", story.agent_id), ("start", "now")]
     body = multipart(form, "\n".join(["contact_number", *rows]))
     headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": "job-1"}
@@ -53,8 +53,8 @@ def tombstone(world: World, batch_id: str) -> Batch:
 
 
 def left_of(world: World, batch_id: str) -> list[Any]:
-    """All items of the batch except its tombstone, its Idempotency-Key, what limits need of a called number, and the
-    audit."""
+    """All items of the batch except its tombstone, its Idempotency-Key, the called number's data for limits, and the
+    audit log."""
     kept = (f"B#{batch_id}", "I#", "T#", "J#")
     items = [item for item in world.items("") if not item["pk"].startswith(kept)]
     contacts = {contact_id(batch_id, row) for row in range(1, 5)}
@@ -81,7 +81,7 @@ def test_repeating_the_request_that_created_a_deleted_batch_dials_no_contact(wor
 
 
 def test_a_slow_first_request_does_not_create_the_batch_after_its_deletion(world: World) -> None:
-    """It sends its write after the repeated request has created the batch and another one has deleted it."""
+    """The slow request sends its write after the repeated one has created the batch and another has deleted it."""
     story = Story(world, 5)
     create = DynamoBatches.create
 
@@ -148,7 +148,7 @@ def test_items_stored_by_an_invocation_after_the_removal_are_removed_too(world: 
 
 
 def test_a_queue_entry_does_not_outlive_its_execution(world: World) -> None:
-    """A deletion removes a contact's queue entry first: killed after that, it finds the contact again."""
+    """A deletion removes a contact's queue entry first: if it is killed after that, it finds the contact again."""
     story = Story(world, 5, lines=1)
     rows = [story.number("completed"), story.number("busy", "completed")]
     _, batch_id, _ = post(world, story, rows)

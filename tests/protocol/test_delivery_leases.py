@@ -77,7 +77,7 @@ def test_a_lease_lasts_as_long_as_the_invocation_that_sends_under_it_may_run() -
 
 
 def test_an_old_snapshot_is_read_again() -> None:
-    """The invocation ran twice, and the other one has delivered the event."""
+    """The invocation ran twice, and the other run has delivered the event."""
     known = leased(queued(), "mine", TEN)
     delivered = replace(known, delivery=replace(known.delivery.release(), settled=1), version=known.version + 1)
     endpoint = Endpoint()
@@ -99,7 +99,7 @@ def test_an_invocation_that_has_lost_its_lease_does_not_write() -> None:
 
 
 def test_a_lease_is_released_with_the_last_event() -> None:
-    """So the next event does not wait for the lease to expire."""
+    """The next event need not wait for the lease to expire."""
     store = Store(leased(queued(), "mine", TEN))
     deliverer(store, Endpoint(), TEN).deliver(store.execution.id, "mine", plenty)
     assert (store.execution.delivery.settled, store.execution.delivery.lease_id) == (1, None)

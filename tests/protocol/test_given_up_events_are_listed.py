@@ -1,4 +1,4 @@
-"""Every given-up event is in its account's list until it is replayed, also if both happen concurrently."""
+"""Every given-up event is in its account's list until it is replayed, even if both happen concurrently."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def listed(world: World) -> dict[str, list[int]]:
 
 
 def slow_down(world: World, number: int, after: bool) -> list[str]:
-    """Make request `number` of deliver (0 is the next one) slow, before or after it takes effect; returns a list that
+    """Make request `number` of deliver (0 is the next one) slow, before or after it takes effect. Returns a list that
     records its requests in order."""
     between, made = world.aws.middleware, list[str]()
     assert between is not None
@@ -87,7 +87,7 @@ def test_an_event_that_is_given_up_while_a_replay_ends_is_listed(world: World, n
     given_up = world.seen.executions[execution_id].delivery.undelivered
     assert given_up, "the endpoint refused an event"
     assert listed(world) == {execution_id: list(given_up)}
-    assert len(made) > number, "deliver made so many requests"
+    assert len(made) > number, "deliver made enough requests"
     events_are_delivered_in_order(world)
     assert world.violations == []
 
@@ -153,7 +153,7 @@ def test_the_list_is_an_accounts_own_and_the_oldest_comes_first(client: Any) -> 
 
 
 def test_a_stale_index_entry_without_given_up_events_is_not_shown(client: Any) -> None:
-    """The index may be stale: here it names an execution that was replayed, one that was deleted, and a correct one."""
+    """The index may be stale. Here it lists an execution that was replayed, one that was deleted, and a correct one."""
 
     class Lagging(DynamoUndelivered):
         def all(self, account_id: str) -> Iterator[str]:
@@ -167,7 +167,7 @@ def test_a_stale_index_entry_without_given_up_events_is_not_shown(client: Any) -
 
 
 def test_an_entry_from_before_the_index_still_lists_its_execution(client: Any) -> None:
-    """Once only: an item that is saved again is in the index, and its old entry is not counted twice."""
+    """It is listed only once: an item that is saved again is in the index, and its old entry is not counted twice."""
     executions = DynamoExecutions(client, TABLE_NAME)
     for number in (1, 2):
         client.put_item(

@@ -1,4 +1,4 @@
-"""The lines of an API key: never more of its calls up than it has, and none idle while one of its calls waits."""
+"""The lines of an API key: never more live calls than lines, and no line idle while one of the key's calls waits."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -122,7 +122,7 @@ def test_a_call_that_is_deferred_gives_its_line_up(world: World) -> None:
 
 
 def test_a_late_release_leaves_the_line_to_the_invocation_that_acquired_it_since(world: World) -> None:
-    """The carrier does not take the call, so dial defers it. Before it gives the line up, the call is woken, and
+    """The carrier does not accept the call, so dial defers it. Before dial releases the line, the call is woken, and
     another invocation acquires the line to dial it."""
     story = Story(world, 5)
     story.limit_key(1)
@@ -173,8 +173,8 @@ def test_a_call_that_is_stopped_before_its_agents_line_is_free_gives_its_keys_up
 
 
 def test_an_entry_that_a_late_dial_left_behind_is_removed(world: World) -> None:
-    """The sweeper took the dial of a new call for lost, queued it and was cut off. The dial came late, and deferred the
-    call: nothing else would look at the queue, for no line was ever held."""
+    """The sweeper took a new call's dial for lost, queued the call and was cut off. The late dial deferred the call.
+    Nothing else would check the queue, since no line was ever held."""
     story = Story(world, 5)
     number = story.number("completed")
     hour = world.now.astimezone(ZoneInfo(ZONES[number[2:5]])).hour

@@ -1,4 +1,4 @@
-"""A line is never released while a call is dialled with it, nor held for long by a call that only waits."""
+"""A line is never released while a call is dialled with it, and never held for long by a call that only waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,8 +79,8 @@ def test_a_dial_that_read_an_old_version_releases_no_line() -> None:
 
 
 def test_a_line_acquired_again_after_the_call_was_deferred_is_not_released() -> None:
-    """Deferred by a pause, it is popped from the delayed set at once, since the batch is resumed. Only then does the
-    first dial release its line."""
+    """The call is deferred by a pause and popped from the delayed set at once, since the batch is resumed. Only then
+    does the first dial release its line."""
     slow: list[bool] = []
 
     def released_late(*given: Any) -> bool:

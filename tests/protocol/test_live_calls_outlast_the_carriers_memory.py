@@ -1,4 +1,4 @@
-"""If the carrier answers "no such call" about a call that it placed, a call that may be live is not ended."""
+"""A call that may be live is not ended when its carrier, which placed it, answers "no such call"."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ RETRY_ERRORS = {**RETRIES, "retry_intervals_minutes": [1]}
 
 
 def forgetting(world: World, times: int) -> Any:
-    """The carrier answers 404 to the first questions."""
+    """The carrier answers the first `times` questions with 404."""
     ask, left = TwilioCarrier.ask, [times]
 
     def forgets(self: TwilioCarrier, call_id: str) -> Any:
@@ -44,8 +44,8 @@ def test_a_live_call_outlasts_a_wrong_answer() -> None:
 
 @pytest.mark.parametrize("agent_changed", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_it_ends_once_it_cannot_be_live_any_more(agent_changed: bool) -> None:
-    """According to its agent's settings; if these have changed since the dial, once no call can be live. Before that no
-    line is released and nothing is dialled again."""
+    """A call ends when it can no longer be live according to its agent's settings, or to any agent's settings if these
+    have changed since the dial. Until then no line is released and nothing is dialled again."""
     with quiet_world() as world, forgetting(world, 10**6):
         story = Story(world, 5, lines=1, max_call_seconds=LONGEST, ring_timeout_seconds=RING)
         one = story.call("no-callback", "completed", retry_config=RETRY_ERRORS)

@@ -41,7 +41,7 @@ NOTE = "x-priced"
 
 
 def with_names(item: dict[str, Any]) -> dict[str, Any]:
-    """An item of an execution or a batch as a newer version would store it: with its own names at every level."""
+    """An item of an execution or a batch as a newer version would store it, with names of its own at every level."""
     changes = json.loads(item["ch"])
     for change in changes:
         if isinstance(change[-1], dict):
@@ -53,7 +53,7 @@ def with_names(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_a_note(item: dict[str, Any]) -> dict[str, Any]:
-    """With one more change, of a kind unknown to this version."""
+    """The item with one more change, of a kind unknown to this version."""
     changes = json.loads(item["ch"])
     _, at, attempt, *_ = changes[-1]
     return {**item, "ch": json.dumps([*changes, [NOTE, at + 1, attempt, {NAME: VALUE}]])}
@@ -67,7 +67,7 @@ def identity(change: Change) -> tuple[Any, ...]:
 
 
 class LifeBesideANewerVersion(AnyLife):
-    """After each step a newer version stores its names, and sometimes a marker."""
+    """After each step a newer version stores its own names, and sometimes a marker."""
 
     notes = 0
 
@@ -168,7 +168,7 @@ def test_an_unknown_marker_does_not_change_the_execution() -> None:
 
 @pytest.mark.parametrize("kind", ["transferred", "claimed-again", "xx"])
 def test_an_unknown_kind_that_may_affect_the_state_is_rejected(kind: str) -> None:
-    """A status, or a claim: misread, this version would dial again or number the events wrongly."""
+    """The kind may be a status or a claim: misread, it would make this version dial again or misnumber events."""
     item = stored_execution.encode(queued())
     changes = [*json.loads(item["ch"]), [kind, 1000, 1]]
     with pytest.raises(ValueError, match=kind):
@@ -188,7 +188,7 @@ def test_a_deferral_that_repeats_another_keeps_its_names() -> None:
 
 
 def test_a_name_that_is_encoded_and_not_decoded_is_an_error() -> None:
-    """It would be kept as a newer version's, and reappear after it was cleared."""
+    """Otherwise the name would be kept as a newer version's, and reappear after it was cleared."""
     with pytest.raises(ValueError, match=r"not decoded: \['q'\]"):
         with_newer({"v": 1, "q": 2}, {"q": 1})
 

@@ -1,4 +1,4 @@
-"""At most one call of an account to a number at a time, and limits that hold, whatever is under way."""
+"""At most one call of an account to a number at a time, and contact limits that hold during concurrent work."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def calls(world: World) -> list[Any]:
 
 
 def most_at_once(world: World) -> int:
-    """How many calls were up together, at most."""
+    """The highest number of calls that were up at the same time."""
     assert all(call.status in ENDED for call in calls(world))
     counts = [
         sum(one.placed_at <= at < one.ended_at for one in calls(world))
@@ -61,7 +61,7 @@ def of_number(world: World, number: str) -> CalledNumber:
 
 
 def call(story: Story, to: str, **fields: Any) -> str:
-    """Another call, also to the number of an earlier one."""
+    """Request another call; its number may be that of an earlier one."""
     body = {"agent_id": story.agent_id, "recipient_phone_number": to, "retry_config": RETRIES, **fields}
     return str(story.ask("POST", "/call", body)["execution_id"])
 
@@ -127,11 +127,11 @@ def test_another_accounts_call_to_the_number_does_not_count(world: World) -> Non
     assert [call.status in ENDED for call in calls(world)] == [False, False]
 
 
-# ---- what becomes of a reservation ----------------------------------------------------------------------------------
+# ---- reservations that are not followed by a claim -------------------------------------------------------------------
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, times: int = 1) -> list[str]:
-    """The first dials are killed between their reservations and their claims."""
+    """Kill the first dials between their reservations and their claims."""
     reserve = one_call.reserve
     killed: list[str] = []
 
@@ -164,7 +164,7 @@ def test_a_number_that_was_reserved_and_never_called_is_free_once_no_dial_can_cl
 def test_a_claim_that_comes_after_its_number_was_taken_over_fails(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its dial stands still between reservation and claim, for longer than it is given here."""
+    """The dial hangs between reservation and claim, for longer than the grace period here."""
     monkeypatch.setattr(one_call, "CLAIM_GRACE", timedelta(seconds=5))
     monkeypatch.setattr(gates, "NUMBER_CHECK", timedelta(seconds=5))
     story = Story(world, 5)
@@ -203,7 +203,7 @@ def test_what_placed_nothing_frees_the_number(world: World, outcome: str) -> Non
 
 
 def test_an_attempt_that_nothing_is_known_of_keeps_the_number(world: World) -> None:
-    """Its call is up; the answer to the request that placed it was lost."""
+    """The call is up, but the answer to the request that placed it was lost."""
     story = Story(world, 5)
     to = story.number("completed", "completed")
     place = world._ask_carrier
@@ -229,7 +229,7 @@ def limited(story: Story, **limits: Any) -> None:
 
 
 def test_attempts_over_a_cap_are_dialled_when_it_opens_and_not_given_up(world: World) -> None:
-    """After a week: far later than a call may be behind its time."""
+    """The cap opens after a week: far later than a call may otherwise be."""
     story = Story(world, 5)
     limited(story, caps=[{"attempts": 1, "hours": 168}])
     to = story.number("no-answer", "no-answer", "completed")
@@ -257,7 +257,7 @@ def test_attempts_over_a_cap_end_where_that_is_configured(world: World) -> None:
 
 
 def test_a_conversation_is_followed_by_the_pause_of_the_account(world: World) -> None:
-    """Also for calls of another agent, and where guardrails are bypassed. A voicemail is no conversation."""
+    """It also applies to calls of another agent and if guardrails are bypassed. A voicemail is not a conversation."""
     one, other = Story(world, 5), Story(world, 6)
     assert one.ask("PATCH", "/user/me", {"contact_limits": {"pause_after_conversation_hours": 24}}) is not None
     to, machine = one.number("completed", "completed"), one.number("voicemail", "completed")
@@ -290,7 +290,7 @@ def test_new_agents_keep_the_limits_of_their_account(world: World) -> None:
 
 
 def test_an_erased_person_is_still_called_within_the_limits(world: World) -> None:
-    """Nothing of the number is kept but a keyed hash, with times, for a month."""
+    """Only a keyed hash of the number is kept, with times, for a month."""
     story = Story(world, 5)
     limited(story, caps=[{"attempts": 1, "hours": 24}], pause_after_conversation_hours=48)
     to = story.number("completed", "completed")

@@ -130,7 +130,7 @@ def test_a_dial_before_the_due_time_exits() -> None:
 
 @pytest.mark.parametrize(("later", "dialled"), [(0, 1), (3, 0)])
 def test_a_claim_that_is_too_old_is_left_to_the_sweeper(later: float, dialled: int) -> None:
-    """The answer to its write was lost. Minutes later the sweeper has begun to ask about the call."""
+    """The answer to the claim's write was lost. Minutes later the sweeper has begun to ask about the call."""
     world = World(queued())
 
     def answer_lost() -> None:
@@ -167,7 +167,7 @@ def test_a_batchs_contact_is_dialled_only_while_its_batch_runs(batch: Batch | No
 
 
 def test_a_contact_that_waits_at_its_first_dial_says_already_when_it_expires() -> None:
-    """Its first event may be sent now, and again after the claim: both times it says the same."""
+    """Its first event may be sent now, and again after the claim, with the same expiry both times."""
     batch = replace(running(), expires_after_minutes=60)
     world = World(replace(contact(batch, 1, NUMBER, {}), version=1), batch)
     world.lines.acquire.return_value = False
@@ -191,7 +191,7 @@ def test_a_stopped_call_leaves_no_schedule() -> None:
 
 
 def test_a_dial_that_dies_after_its_claim_is_not_repeated() -> None:
-    """Whether the carrier was asked is unknown."""
+    """It is unknown whether the carrier was asked."""
     world = World(queued())
 
     def cut_off() -> None:
@@ -228,7 +228,7 @@ def test_a_dial_above_a_lowered_limit_releases_no_line_of_a_claimed_attempt() ->
 
 
 class Paced(World):
-    """The same with a pacer whose starts are given, and a carrier account that starts one call a second."""
+    """A world with a pacer that reserves the given starts, and a carrier account that starts one call a second."""
 
     def __init__(self, execution: Execution, *starts: datetime) -> None:
         super().__init__(execution)
@@ -246,7 +246,7 @@ class Paced(World):
         return Accepted(call_id(1), self.queue_seconds)
 
     def messages(self) -> list[Any]:
-        """What dial was sent: the arguments and when it gets it."""
+        """The arguments of each message that was sent to dial, with its delay."""
         return [(one.args, one.kwargs) for one in cast(mock.Mock, self.services.invoker).dial.mock_calls]
 
 

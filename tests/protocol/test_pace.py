@@ -1,4 +1,4 @@
-"""The pace of a carrier account: one sequence of starts for all who dial with it."""
+"""The pace of a carrier account: all agents that dial with it share one sequence of starts."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

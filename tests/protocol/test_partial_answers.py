@@ -128,7 +128,7 @@ def batch(number: int) -> Batch:
 
 
 CONTACTS = [replace(contact(batch(1), row, NUMBER, {}), version=1, newer={MAY_PACK: True}) for row in range(1, 8)]
-"""As they are read."""
+"""Contacts as they are read."""
 
 
 def test_executions_are_all_read(client: Any) -> None:

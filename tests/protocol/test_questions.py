@@ -1,4 +1,4 @@
-"""While an agent's endpoints are asked, which takes seconds, a stop, a pause, a suppression and the clock still win."""
+"""While an agent's endpoints are asked, for seconds, a stop, a pause, a suppression and calling hours still win."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,7 +28,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(params=["hook", "scrub"])
 def slow(world: World, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """That endpoint answers yes, after some seconds."""
+    """The endpoint answers yes after some seconds."""
     slow_in_dial(world, monkeypatch, HttpEndpoints, request.param, ANSWER_SECONDS)
     return str(request.param)
 

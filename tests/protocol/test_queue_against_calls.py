@@ -1,4 +1,4 @@
-"""An agent's queue agrees with its calls, or is repaired: no call waits for ever, no line stays idle for long."""
+"""An agent's queue agrees with its calls or is repaired: no call waits for ever, and no line stays idle for long."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ A_RUN = timedelta(minutes=1)
 
 @pytest.fixture
 def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
-    """All repairs of the sweeper's runs."""
+    """All repairs made by the sweeper's runs."""
     found: list[Repair] = []
     sweep = Sweeper.sweep
 
@@ -35,7 +35,7 @@ def repairs(monkeypatch: pytest.MonkeyPatch) -> list[Repair]:
 
 
 def test_a_free_line_is_found_while_calls_wait() -> None:
-    """An ending call released its line, and its function died before it read the queue. The waiting call has waited for
+    """An ending call released its line, but its function died before it read the queue. The waiting call has waited for
     eight hours, so its own check is eight hours away."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
@@ -79,7 +79,7 @@ def test_lines_are_checked_as_long_as_calls_wait() -> None:
 
 
 def test_a_missing_queue_entry_of_a_waiting_call_is_restored(repairs: list[Repair]) -> None:
-    """Its dial saved it as waiting, and died before it added the entry."""
+    """Its dial saved it as waiting, but died before it added the entry."""
     with quiet_world() as world:
         story = Story(world, 1, lines=1)
         services = services_in(world)

@@ -67,7 +67,7 @@ def waits(execution_id: str, since: float = 0) -> QueuedCall:
 
 
 def test_a_call_joins_the_queue_before_the_queue_is_read(client: Any) -> None:
-    """While it reads the queue, the call before it gets the only line, and ends."""
+    """While the call reads the queue, the call before it gets the only line, and ends."""
     one, dials = agent(max_concurrent_calls=1), Dials()
     queue = Watched(client, TABLE_NAME)
     others, mine = table_services(client, invoker=dials), table_services(client, invoker=dials, queue=queue)
@@ -94,7 +94,7 @@ def test_a_waiting_call_tries_every_line_shard(client: Any, free: int) -> None:
 
 
 def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
-    """Its dial may be quick, and the call may be queued again at the same place; that entry must stay."""
+    """Its dial may be quick, and the call may be queued again at the same place. That entry must stay."""
     services = table_services(client)
 
     def queue_again_at_once() -> None:
@@ -109,7 +109,7 @@ def test_a_call_leaves_the_queue_before_it_is_started(client: Any) -> None:
 
 
 def test_a_contact_dispatched_without_a_line_is_queued(client: Any) -> None:
-    """The line was free when the contact was chosen, and another call acquired it."""
+    """The line was free when the contact was chosen, but another call acquired it."""
     dials = Dials()
     services = table_services(client, invoker=dials)
     services.queue.join(BatchQueueEntry("1" * 32, AGENT_ID, 1, 3, TEN))

@@ -1,4 +1,4 @@
-"""A recount reads contacts one after the other: it is accepted only if none can have changed meanwhile."""
+"""A recount reads contacts one by one; it is accepted only if no contact can have changed meanwhile."""
 
 from collections import Counter
 from dataclasses import replace

@@ -31,11 +31,11 @@ from tests.simulation.world import HOUR
 pytestmark = pytest.mark.simulation
 
 LONGEST_INVOCATION = 45.0
-"""Seconds. One of the sweeper may take 55; what it begins last may take some of the rest."""
+"""Seconds. An invocation of the sweeper may take 55; the work that it begins last may take some of the rest."""
 
 
 def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None:
-    """More than one run can repair: the rest goes to one worker for each shard."""
+    """If there are more than one run can repair, the rest goes to one worker for each shard."""
     count = 1200
     found = recover_missed_timers(count)
     assert found.repaired == count
@@ -43,21 +43,21 @@ def test_missed_timers_are_repaired_in_parallel_with_two_requests_each() -> None
     assert for_each <= 2.2, found.by_kind
     assert 1 < found.invocations <= 3 + DUE_SHARDS
     in_turn = count * 2 * REQUEST_SECONDS / 60
-    assert found.minutes <= 1.5, f"one after the other that is {in_turn:.1f} minutes and the waits between runs"
+    assert found.minutes <= 1.5, f"one after the other would take {in_turn:.1f} minutes, plus the waits between runs"
     most = 100_000 / DUE_SHARDS * for_each * REQUEST_SECONDS / 60  # the workers' share of a hundred thousand
     assert most + 2 <= 10
 
 
 DUE = 100_000
-"""Calls that are due after an outage of an hour, of which no callback arrived."""
+"""Calls that are due after an outage of an hour in which no callback arrived."""
 WITHIN = 10
-"""Minutes within which every one of them is looked at."""
+"""Minutes within which each of them is checked."""
 BEFORE_THE_FIRST = 2
 """Minutes until the last asker begins: a run begins within one, and its workers within the next."""
 
 
 def test_carriers_see_few_questions_at_once_and_enough_for_all() -> None:
-    """Carriers limit an account's requests at once, and dial needs some of them."""
+    """Carriers limit an account's concurrent requests, and dial needs some of them."""
     assert DUE_SHARDS * QUESTIONS_AT_ONCE <= 64
     requests = 5  # the answer is stored, deliver invoked, the line released in up to three
     question = CARRIER_SECONDS + requests * REQUEST_SECONDS
@@ -68,8 +68,8 @@ def test_carriers_see_few_questions_at_once_and_enough_for_all() -> None:
 def test_calls_without_callbacks_are_asked_about_fast_enough(
     at_once: int, keeps_up: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One shard with a sixteenth of its part of them: it has one asker in any case, so the rate is the same. One
-    question after the other would take too long."""
+    """One shard with a sixteenth of its calls has one asker, as at full size, so the rate is the same. One question
+    after the other would take too long."""
     monkeypatch.setattr(sweep, "QUESTIONS_AT_ONCE", at_once)
     count = DUE // DUE_SHARDS // 16
     found = ask_about_lost_calls(count, shards=1)
@@ -112,8 +112,8 @@ def test_a_worker_whose_next_hop_is_lost_is_replaced() -> None:
 
         world.functions.delays = lose_the_first_second_hop
         world.run(3600)
-        assert hops.count(1) >= 2, "it was handed out again"
-        assert max(hops) > 2, "and then went on from hop to hop"
+        assert hops.count(1) >= 2, "it was assigned again"
+        assert max(hops) > 2, "and then continued from hop to hop"
         assert max(hops) <= MOST_HOPS
         left = [one for one in world.stored_executions() if one.due_at is not None and one.due_at <= world.now]
         assert len(left) < 700, "the lost dials make them due again, but the shard is worked through"
@@ -131,7 +131,7 @@ def test_a_lost_callback_is_repaired_within_minutes_beside_a_long_queue() -> Non
 
 @pytest.mark.parametrize("seconds", [0.0, 9.0])
 def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: float) -> None:
-    """Ten calls a minute lose their callbacks; timers of another agent's calls never fire."""
+    """Ten calls a minute lose their callbacks, and timers of another agent's calls never fire."""
     with quiet_world() as world:
         silent, timed = Story(world, 5, lines=60), Story(world, 6, lines=60)
         ask = world._ask_carrier
@@ -163,7 +163,7 @@ def test_a_carrier_that_answers_slowly_delays_its_own_questions_alone(seconds: f
 
 @pytest.mark.parametrize("poisoned", [False, True])
 def test_one_ambiguous_call_delays_no_question_about_another(poisoned: bool) -> None:
-    """Eight calls to one number, the first never placed: each of the seven others may be its call."""
+    """Of eight calls to one number the first was never placed: each of the seven others may be its call."""
     with quiet_world() as world:
         popular, other = Story(world, 5, lines=20), Story(world, 6, lines=60)
         ask, posts = world._ask_carrier, [0]

@@ -52,12 +52,12 @@ def batch_of_api(world: World, batch_id: str) -> Any:
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, store: Any, listing: str, nothing: Callable[[], Any]) -> None:
-    """The index that a stop reads does not show any calls or batches yet."""
+    """The index that a stop reads does not yet show any calls or batches."""
     monkeypatch.setattr(store, listing, lambda self, agent_id: nothing())
 
 
 def slow_in_dial(world: World, monkeypatch: pytest.MonkeyPatch, store: Any, name: str, seconds: float) -> None:
-    """Each of these requests of dial takes `seconds`: before the request, or before its answer is read."""
+    """Each such request of dial takes `seconds`, before it is sent or before its answer is read."""
     real = getattr(store, name)
 
     def slowly(self: Any, *arguments: Any) -> Any:
@@ -71,7 +71,7 @@ def slow_in_dial(world: World, monkeypatch: pytest.MonkeyPatch, store: Any, name
     monkeypatch.setattr(store, name, slowly)
 
 
-# ---- what is asked for after a stop is not affected -----------------------------------------------------------------
+# ---- requests after a stop are not affected -------------------------------------------------------------------------
 
 
 def test_a_batch_uploaded_before_and_scheduled_after_a_stop_of_its_agent_runs_in_full(world: World) -> None:
@@ -89,7 +89,7 @@ def test_a_batch_uploaded_before_and_scheduled_after_a_stop_of_its_agent_runs_in
     assert (batch["status"], batch["execution_status"]) == ("completed", {"completed": 3})
 
 
-# ---- what the listing does not show ---------------------------------------------------------------------------------
+# ---- calls that the listing does not show ---------------------------------------------------------------------------
 
 
 def test_a_scheduled_batch_missed_by_its_agents_stop_is_stopped_at_its_start_time(
@@ -139,7 +139,7 @@ def test_a_call_missing_from_a_stale_listing_does_not_ring_after_its_agents_stop
 def test_a_call_missing_from_a_stale_listing_is_stopped_while_it_holds_its_line(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its dial has read the agent before the stop."""
+    """Its dial read the agent before the stop."""
     story = Story(world, 5, lines=1)
     slow_in_dial(world, monkeypatch, CircuitBreaker, "admit", 3)
     hide(monkeypatch, DynamoExecutions, "open_of_agent", lambda: iter(()))

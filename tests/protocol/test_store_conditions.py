@@ -146,7 +146,7 @@ def test_a_line_that_is_not_held_is_not_handed_over(services: TableServices) -> 
 
 
 def test_no_row_of_a_batch_is_taken_beyond_the_last(services: TableServices) -> None:
-    """Two dispatchers that have read the same queue entry take a row."""
+    """Two dispatchers that have read the same queue entry each take a row."""
     services.queue.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 3, 3, TEN))
     standing = services.queue.batch_entry(AGENT_ID, BATCH_ID)
     assert standing is not None
@@ -172,7 +172,7 @@ def test_a_popped_contact_is_not_popped_again_at_once(services: TableServices) -
 
 
 def test_of_two_readers_of_the_same_delayed_contact_one_pops_it(client: Any, services: TableServices) -> None:
-    """The slower one has read the set before the other popped the contact."""
+    """The slower reader read the set before the other one popped the contact."""
     standing = joined(services)
     slow = table_services(client)
     read = list(slow.delayed._entries(BATCH_ID))
@@ -207,8 +207,8 @@ def test_an_entry_missed_before_the_next_time_was_removed_is_found_after_it(serv
 def test_a_contact_is_added_before_the_delayed_sets_next_time_is_lowered(
     client: Any, services: TableServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the two, the batch's audit finds the entry; a time without an entry would be raised, and an entry
-    added after that would never be found."""
+    """If the process is killed between the two, the batch's audit finds the entry. A time without an entry would be
+    raised, and an entry added after that would never be found."""
     services.queue.join(BatchQueueEntry(BATCH_ID, AGENT_ID, 4, 3, TEN))
 
     def cut_off(**arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""Once a suppression is answered, no attempt to its number is claimed, whatever is under way."""
+"""Once a suppression is answered, no attempt to its number is claimed, even by work under way."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ def suppress(story: Story, number: str) -> Any:
 
 @pytest.fixture
 def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The index by number does not show any call yet."""
+    """The index by number does not yet show any call."""
     monkeypatch.setattr(DynamoListings, "called", lambda self, account_id, number: iter(()))
 
 

@@ -31,7 +31,7 @@ def ids(count: int) -> list[str]:
 
 
 def delivered(execution: Execution) -> Execution:
-    """Overdue, with all events delivered."""
+    """The execution, overdue, with all events delivered."""
     delivery = replace(execution.delivery.release(), settled=execution.last_sequence)
     return replace(execution, delivery=delivery, due_at=NOW - seconds(1))
 
@@ -136,7 +136,7 @@ def test_a_call_unknown_to_its_carrier_is_not_ended_while_it_may_be_live() -> No
 
 
 def test_an_asker_skips_a_shard_leased_by_another() -> None:
-    """So the carrier sees no more requests at once, and no call is asked about twice."""
+    """The carrier sees no additional concurrent requests, and no call is asked about twice."""
     world = World({0: [live()]})
     world.everything.take.return_value = False
     world.ask()
@@ -166,7 +166,7 @@ def test_no_question_begins_with_too_little_time_left() -> None:
 
 
 def test_no_cancel_begins_with_too_little_time_left() -> None:
-    """It takes up to four requests. The next invocation begins with it."""
+    """A cancel takes up to four requests; the next invocation begins it."""
     stopping = delivered(live().stop_call(NOW, "agent stopped"))
     world = World({0: [stopping]})
     done = world.ask(lambda: SECONDS_FOR_A_CANCEL - 1.0)
@@ -179,7 +179,7 @@ def test_a_busy_carrier_is_asked_no_more_and_its_calls_stay_overdue() -> None:
     done = world.ask()
     world.carrier.ask.assert_called_once()
     assert (done.errors, done.repairs, world.saved) == (0, {}, [])
-    assert world.everything.release.called, "the next run's asker goes on"
+    assert world.everything.release.called, "the next run's asker continues"
 
 
 def test_a_call_longer_overdue_than_a_call_lasts_ends_even_if_its_carrier_is_busy() -> None:

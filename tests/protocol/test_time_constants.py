@@ -1,6 +1,6 @@
-"""How soon anything lost is repaired, and which leases outlast which invocations.
+"""How soon lost work is repaired, and which leases outlast which invocations.
 
-In plain minutes, and not in the code's own constants: no constant can be changed against a promise.
+Times are plain minutes, not the code's own constants, so that no constant can be changed against a promise.
 """
 
 import math
@@ -44,7 +44,7 @@ def until_due(subject: Execution | Batch, now: datetime) -> float:
 
 
 def runs_for(function: str) -> timedelta:
-    """How long one invocation may run."""
+    """The time limit of one invocation."""
     return timedelta(seconds=functions()[function]["Timeout"])
 
 
@@ -88,7 +88,7 @@ def test_a_silent_call_is_asked_about_within_minutes() -> None:
 
 
 def test_an_unknown_call_is_given_up_after_five_to_ten_minutes() -> None:
-    """The carrier's list may show it only after a while; until then no retry follows and its line is held."""
+    """The carrier's list may show the call only after a while; until then no retry follows and the line is held."""
     assert minutes(5) <= UNKNOWN_DEADLINE <= minutes(10)
 
 

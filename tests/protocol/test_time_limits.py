@@ -123,7 +123,7 @@ def test_other_waits_between_two_answers_of_the_carrier_do_not_count() -> None:
 
 
 def test_a_deferral_stored_without_its_start_counts_from_its_last_repetition() -> None:
-    """Like items of earlier versions: a call then ends later, never earlier."""
+    """Items of earlier versions have no start: such a call ends later, never earlier."""
     execution = throttled(throttled(queued(), TEN), TEN + minutes(2))
     item = encode(execution)
     changes = json.loads(item["ch"])

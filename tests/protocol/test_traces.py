@@ -24,7 +24,7 @@ from tests.simulation.world import HOUR, World
 
 pytestmark = pytest.mark.simulation
 PROMISE = "every step is a step of the models"
-"""tests/simulation/test_seeds.py runs seeds in which each step must be one, and all of them occur."""
+"""tests/simulation/test_seeds.py checks every step of its seeds against the models, and that each action occurs."""
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_reopened_attempt_is_a_step_of_the_models(
 
 
 def _line_kept() -> Any:
-    """A hand-over that also leaves the line with its old holder."""
+    """A hand-over leaves the line with its old holder, too."""
 
     def kept(self: DynamoLines, *arguments: Any) -> bool:
         agent_id, shard, capacity, execution_id, _, to, now, *_ = arguments
@@ -95,7 +95,7 @@ def _backwards() -> Any:
 
 
 def _no_lease() -> Any:
-    """Deliver takes the lease from whichever invocation holds it."""
+    """Deliver takes the lease from any invocation that holds it."""
     return mock.patch.object(Delivery, "may_send", return_value=True)
 
 
@@ -133,8 +133,7 @@ MUTANTS: tuple[tuple[Callable[[], Any], Mapping[str, float], int, str], ...] = (
     (_no_lease, _TWICE, 1, "delivery: lease taken, held by another"),
     (_settled_unsent, {"endpoint 500": 0.5}, 1, "delivery: settled with a lease, neither accepted nor given up"),
 )
-"""Mutants, the faults under which they differ, the first seed that is tried, and the start of the step that reveals
-each."""
+"""Mutants, the faults under which they differ, the first seed to try, and the start of the step that reveals each."""
 
 
 @pytest.mark.parametrize(("mutant", "rates", "first", "step"), MUTANTS, ids=lambda one: getattr(one, "__name__", ""))

@@ -1,4 +1,4 @@
-"""What is shown of a waiting contact of a withdrawn batch is what is stored with it later, by any function."""
+"""A waiting contact of a withdrawn batch is shown as any function will later store it."""
 
 from unittest import mock
 
@@ -40,7 +40,7 @@ def services_with(batch: Batch, execution: Execution) -> Services:
 
 
 def waiting_for_retry() -> Execution:
-    """Its first attempt was given up as lost."""
+    """A call whose first attempt was given up as lost."""
     claimed = saved(contact(running_batch(), 1, NUMBER, {}).claim(TEN + minutes(1), CALLER_ID, 0, "a1"))
     return saved(claimed.mark_lost(TEN + minutes(8), "the carrier has no call for this attempt"))
 
@@ -67,7 +67,7 @@ def test_a_contact_that_does_not_wait_is_shown_as_it_is() -> None:
 
 
 def test_a_batch_that_is_only_marked_shows_its_contacts_as_stored() -> None:
-    """A dial that acquired its line before the mark may still go ahead."""
+    """A dial that acquired its line before the mark may still continue."""
     stopped = running_batch().stop(STOPPED_AT, "stopped by request", {})
     assert not stopped.withdrawn
     execution = saved(contact(stopped, 1, NUMBER, {}))

@@ -3,7 +3,7 @@
 A step is described by a few words that can be derived from a state of a model and from the stored items, such as
 `dial: waiting, 0 rings → claimed, 0 rings`. `of_model` lists the steps of all edges of the models, with the actions
 that make them; steps.txt stores this list. `Validator` describes its observations in the same words; a description that
-no model has is a violation. A change that leaves the description unchanged is no step.
+no model has is a violation. A change that leaves the description unchanged is not a step.
 """
 
 import re
@@ -79,7 +79,7 @@ def of_model() -> dict[str, set[str]]:
 
 
 def _unnumbered(action: str) -> str:
-    """Without the number of the invocation or the letter of the call."""
+    """The action without the number of the invocation or the letter of the call."""
     return re.sub(r"^(dial|worker|deliver) \d|^[ABC](?=: )", r"\1", action).removeprefix(": ")
 
 
@@ -159,7 +159,7 @@ _LIVE = {
     Status.INITIATED: "initiated",
     Status.RINGING: "ringing",
     Status.IN_PROGRESS: "answered",
-    Status.CALL_DISCONNECTED: "answered",  # what became of the attempt is still open
+    Status.CALL_DISCONNECTED: "answered",  # the attempt's outcome is still open
 }
 
 
@@ -194,7 +194,7 @@ class Validator:
             exercised[step] += 1
             self._world.judge("every step is a step of the models", step in allowed(), f"{of}: {step}")
 
-    # what happens
+    # observed events
 
     def rang(self, world: "World", placed: "Placed") -> None:
         execution = self._known[placed.execution_id]
@@ -266,8 +266,8 @@ class Validator:
             and after.state.attempts[-2].lost
             and any(one.late for one in placed)
         ):
-            # The carrier placed the call when its absence proved already that there is none: the attempt may be given
-            # up as if the phone rang only afterwards.
+            # The carrier placed the call after its absence was already proof: the attempt may be given up as
+            # if the phone rang later.
             given_up = _dial("waiting", 0, 0)
             yield f"dial: {_dial(_phase(before), 0, None)} → {given_up} (+1)"
             yield f"dial: {given_up} → {now}"
@@ -304,7 +304,7 @@ class Validator:
             return
         freed, taken = was.keys() - now.keys(), now.keys() - was.keys()
         of_key = KeyLines.parse("", shard.rpartition("#")[0])
-        if of_key is not None:  # beside the line of its agent, which the models describe
+        if of_key is not None:  # in addition to its agent's line, which the models describe
             if freed or taken:
                 self._observe((_holders(len(freed), len(taken), len(now) <= of_key.lines),), shard)
             return

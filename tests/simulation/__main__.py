@@ -1,7 +1,7 @@
 """`make simulate`: many seeds with progress, or one with its timeline.
 
 make simulate SEEDS=1000 FIRST=1            seeds 1 to 1000, on all cores
-make simulate SEEDS=1000 FIRST=1 LONG=1     the same of long worlds: 30 hours or more of faults in each
+make simulate SEEDS=1000 FIRST=1 LONG=1     the same seeds in long worlds: 30 hours or more of faults in each
 make simulate SEED=48213 [LONG=1]           that seed, as a timeline
 
 The exit status is 1 if a seed found a violation, or if a promise was never checked.

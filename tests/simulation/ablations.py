@@ -67,9 +67,9 @@ from tests.simulation.world import NEWER_NAME
 class Ablation:
     """A safeguard, a patch that removes it, and the promise that is then violated within `seeds` seeds.
 
-    `also`: promises necessarily or often violated with it; if empty, only `detected_by` may be violated. `rates`: of
-    the faults that the safeguard is for; None: chosen by the seeds. `first`: the first seed, close to one that is known
-    to detect the removal.
+    `also`: promises that are then always or often violated too; if empty, only `detected_by` may be violated. `rates`:
+    of the faults against which the safeguard protects; None: drawn from the seed. `first`: the first seed, just before
+    one that is known to detect the removal.
     """
 
     safeguard: str
@@ -96,7 +96,7 @@ def _claim_condition() -> Any:
 
 
 def _claim_id() -> Any:
-    """Claims of one attempt in one second are equal, so that an invocation takes another's claim for its own."""
+    """Two claims of an attempt within one second are equal, so an invocation mistakes another's claim for its own."""
     claim = Execution.claim
 
     def alike(self: Execution, now: Any, from_number: str, shard: int, claim_id: str, *decisions: Any) -> Execution:
@@ -106,8 +106,8 @@ def _claim_id() -> Any:
 
 
 def _attempt_of_a_callback() -> Any:
-    """A callback counts for the current attempt. (Dial's check of its attempt number is no safeguard of its own: a
-    started attempt is not due.)"""
+    """A callback counts for the current attempt, whichever attempt it is about. (Dial's check of its attempt number is
+    not a separate safeguard: a started attempt is not due.)"""
     reported = Execution.reported
 
     def whichever(self: Execution, attempt: int, report: Any, now: Any) -> Execution:
@@ -127,7 +127,7 @@ def _unknown_is_a_result() -> Any:
 
 
 def _fault_of_the_account() -> Any:
-    """What the carrier refuses for a caller id or a country counts as the contact's failure."""
+    """A refusal of a caller id or a country counts as the contact's failure."""
     answered = Execution.answered_by_carrier
 
     def counted(self: Execution, attempt: int, result: Any, now: Any, jitter: float) -> Execution:
@@ -155,17 +155,17 @@ def _stop_of_an_agent() -> Any:
 
 
 def _suppression() -> Any:
-    """A suppression is stored and answered, but no gate asks for it."""
+    """A suppression is stored and answered, but no gate checks it."""
     return _gates(gates.suppression, lambda facts: Decision(Gate.SUPPRESSION))
 
 
 def _consent() -> Any:
-    """An agent requires a consent, but no gate asks for it."""
+    """An agent requires a consent, but no gate checks it."""
     return _gates(gates.consent, lambda facts: Decision(Gate.CONSENT))
 
 
 def _allowed_unasked(gate: Gate) -> Any:
-    """The endpoint of that gate is not asked, as if it had allowed the attempt."""
+    """That gate does not ask its endpoint, as if the endpoint had allowed the attempt."""
     ask = ask_endpoints._Asking._ask
 
     def unasked(self: Any, asked: Gate, decide: Any) -> Any:
@@ -188,7 +188,7 @@ def _contact_limits() -> Any:
 
 
 def _one_call_to_a_number() -> Any:
-    """A number is free, whichever call has it."""
+    """A number counts as free while a call has it."""
     read = one_call._look
 
     def free(*arguments: Any, **options: Any) -> one_call.Number:
@@ -199,7 +199,7 @@ def _one_call_to_a_number() -> Any:
 
 
 def _cancel_at_the_carrier() -> Any:
-    """A call counts as canceled, and its carrier is not asked."""
+    """A call counts as canceled without a request to the carrier."""
 
     def skipped(self: TwilioCarrier, call_id: str) -> CallReport:
         return CallReport(call_id, Status.CANCELED, Outcome(Status.CANCELED))
@@ -250,7 +250,7 @@ def _line_release() -> Any:
 
 
 def _line_limit() -> Any:
-    """A line of an agent is acquired whether one is free or not."""
+    """A line of an agent is acquired even if none is free."""
     acquire = DynamoLines.acquire
 
     def anyway(self: DynamoLines, account: str, pool: str, shard: int, capacity: int, *rest: Any) -> bool:
@@ -260,7 +260,7 @@ def _line_limit() -> Any:
 
 
 def _line_limit_of_key() -> Any:
-    """The lines of a key are not asked for."""
+    """A call counts as having a line of its key without acquiring one."""
     return mock.patch.object(key_lines, "has_line", return_value=True)
 
 
@@ -292,7 +292,7 @@ def _idempotency_keys() -> Any:
 
 
 def _gates(replaced: GateFunction, instead: GateFunction | None) -> Any:
-    """Dial checks another gate instead of one, or skips it."""
+    """Dial skips `replaced`, or checks `instead` in its place."""
 
     def other(asked: Sequence[GateFunction]) -> Any:
         others = [instead if gate is replaced else gate for gate in asked]
@@ -322,7 +322,7 @@ def _expiry() -> Any:
 
 
 def _budget() -> Any:
-    """Earlier attempts do not count for a window's budget."""
+    """Earlier attempts do not count toward a window's budget."""
     return mock.patch.object(CallingRule, "spent", return_value=())
 
 
@@ -397,7 +397,7 @@ def _always_behind(counted_up_to: Any) -> Any:
 
 
 def _decided(change: Callable[[RetryConfig, Any], Any]) -> Any:
-    """The retry decision uses another configuration than the requested one."""
+    """The retry decision uses a configuration other than the requested one."""
 
     def otherwise(config: Any, attempts: Any, outcome: Any, now: Any, expires_at: Any) -> Any:
         return decide(None if config is None else change(config, outcome), attempts, outcome, now, expires_at)
@@ -523,7 +523,7 @@ def _storing_before_answering() -> Any:
 
 
 def _hand_over() -> Any:
-    """A released line stays idle until the next check of the sweeper."""
+    """A released line stays idle until the sweeper's next check."""
 
     def only_free(services: Any, agent: Any, shard: int, execution_id: str, attempt: int, *rest: Any) -> bool:
         services.lines.release(agent.agent_id, shard, execution_id, attempt)
@@ -533,7 +533,7 @@ def _hand_over() -> Any:
 
 
 def _hand_over_of_key() -> Any:
-    """The same for a line of a key."""
+    """A released line of a key stays idle until the sweeper's next check."""
 
     def only_free(services: Any, lines: KeyLines, shard: int, execution_id: str, attempt: int, *rest: Any) -> bool:
         services.lines.release(lines.pool_id, shard, execution_id, attempt)

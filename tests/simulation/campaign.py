@@ -15,18 +15,18 @@ from tests.simulation.population import Population
 from tests.simulation.world import HOUR, START, Violation, World
 
 LONGEST_TO_CONVERGE = timedelta(hours=120)
-"""After all faults have ended: calls and batches may be scheduled up to 60 hours ahead, calls outside calling hours
-wait up to a day, retries for hours, events of an endpoint that was down up to 12 hours for their next try, and a call
-without any report ends after a day."""
+"""The longest wait after the faults have ended. Calls and batches may be scheduled up to 60 hours ahead. A call outside
+its calling hours waits up to a day, a retry for hours, and an event of an endpoint that was down up to 12 hours for its
+next try. A call without any report ends after a day."""
 CALM_EVERY = 10
-"""One seed in this many is a good day, without faults; more is promised for it."""
+"""One seed in this many is a good day without faults, for which there are more promises."""
 ARTIFACT = "the simulation itself works"
 """Violated if an event of the simulation raised an exception."""
 MODEL = "every step is a step of the models"
 """The promise that the models of the protocol check."""
 STEP_SECONDS = 1 * HOUR
 PACES = (None, None, 0.1, 0.5, 2.0)
-"""Calls that the carrier account starts a second, one drawn for each seed. On a good day it is None: any number."""
+"""Calls per second that the carrier account starts: one is drawn for each seed. On a good day it is None: unlimited."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Result:
 
 @contextmanager
 def world_of(seed: int, faults: Faults, calls_per_second: float | None = None) -> Iterator[World]:
-    """A world in which all invariants are checked. `calls_per_second`: at most, of the carrier account."""
+    """A world in which all invariants are checked. `calls_per_second`: the carrier account's maximum."""
     with World(seed, faults, calls_per_second) as world:
         world.on_placed += ON_PLACED
         world.on_written += ON_WRITTEN
@@ -68,12 +68,12 @@ def unchecked(checked: Counter[str]) -> list[str]:
 
 
 def run_seed(seed: int) -> Result:
-    """That seed as a campaign runs it."""
+    """Run the seed as a campaign does."""
     return run(seed, CALM if seed % CALM_EVERY == 0 else None)
 
 
 def run_long(seed: int) -> Result:
-    """That seed as a campaign of long worlds runs it."""
+    """Run the seed as a campaign of long worlds does."""
     return run(seed, CALM if seed % CALM_EVERY == 0 else None, population=LongPopulation)
 
 
@@ -122,7 +122,7 @@ def converge(world: World, within: timedelta, step_seconds: float) -> timedelta 
 
 
 def is_healthy(world: World) -> bool:
-    """No item has a due time, no stream record waits, and nothing is scheduled."""
+    """Whether no item has a due time, no stream record waits, and nothing is scheduled."""
     if world.is_anything_due():
         return False
     if any(stream.waiting() for stream in world.streams):

@@ -41,8 +41,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Tried:
-    """`points` of the scenario, `tried` of these, and `met`: runs that reached their point. `longest`: how much later
-    than without a crash the last call was final and the last event was accepted, at most."""
+    """`points`: crash points of the scenario; `tried`: how many of them ran; `met`: runs that reached their point.
+    `longest`: the largest delay that a crash caused until the last call was final and the last event was accepted."""
 
     points: int
     tried: int
@@ -54,7 +54,7 @@ class Tried:
 def every_crash_point(scenario: Scenario, seed: int = 0, step: int = 1) -> Tried:
     """Run the scenario with a crash at every `step`-th point, one run after the other in one world."""
     with world_of(seed, Faults(seed, {})) as world:
-        _run(world, scenario, 0, None)  # reads and makes what later runs find: credentials, the account's keys
+        _run(world, scenario, 0, None)  # fetches or creates what later runs find: credentials, the account's keys
         counted, undisturbed = _run(world, scenario, 1, None)
         longest = timedelta()
         violations = [f"without a crash: {one.invariant}: {one.what}" for one in world.violations]

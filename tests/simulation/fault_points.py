@@ -1,8 +1,8 @@
 """The delay caused by one fault.
 
 A scenario runs once without the fault, and then once for each point at which that kind of fault could occur: it is
-injected once, only there. Measured is how much later the last call is final and the last event is accepted than without
-it. A retry caused by the fault (of an attempt whose result stayed unknown) counts in full.
+injected once, only there. The delay is how much later than without the fault the last call is final and the last event
+is accepted. A retry caused by the fault (of an attempt whose result stayed unknown) counts in full.
 """
 
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def every_fault_point(kind: str, scenario: Scenario) -> Recovered:
 
 
 def _run(world: World, faults: OneFault, scenario: Scenario, number: int, at: int | None) -> timedelta:
-    """From the scenario's `begin` until the last call was final and the last event accepted."""
+    """The time from the scenario's `begin` until the last call was final and the last event was accepted."""
     world.forget_circuits()
     begun = world.now
 
@@ -135,7 +135,7 @@ def _run(world: World, faults: OneFault, scenario: Scenario, number: int, at: in
 
 
 def measure(bound: Bound, report: Callable[[str], None] = lambda line: None) -> list[str]:
-    """Exceeded bounds and violated promises; `report` receives a line of figures for each scenario."""
+    """Return exceeded bounds and violated promises; `report` receives a line of figures for each scenario."""
     broken = []
     for name in bound.scenarios:
         found = every_fault_point(bound.kind, SCENARIOS[name])

@@ -113,7 +113,7 @@ class Faults:
         return True
 
     def skew_seconds(self, request_id: str) -> float:
-        """The error of that invocation's clock."""
+        """That invocation's clock error."""
         if not self.active or not self.rates["clock skew"]:
             return 0.0
         self.injected["clock skew"] += 1

@@ -1,4 +1,4 @@
-"""Every order of the requests of two (or three) shipped functions that run at once.
+"""Every order of the requests of two (or three) shipped functions that run concurrently.
 
 A scenario prepares the world: it holds some invocations back and lets everything else finish. Then its actors run,
 each in a thread of its own, and stop before each request, to AWS or over HTTP. `orders.every_order` picks the actor
@@ -70,7 +70,7 @@ from tests.simulation.world import PORTS, START, AskedToStop, Limited, Stopped, 
 from tests.support.forms import CONTENT_TYPE, multipart
 
 RUNS_OF_A_WORLD = 40
-"""One world serves so many runs: a new one costs as much as four runs, and its final checks grow with each run."""
+"""Runs in one world: a new world costs as much as four runs, but its final checks grow with each run."""
 LONGEST = timedelta(hours=40)
 STEP_SECONDS = 600.0
 A_MOMENT = 0.001
@@ -91,7 +91,7 @@ USERS_OF_SERVICES = (
 
 
 class LaggingIndexes(Faults):
-    """No fault, but while `behind`, indexes lag by some seconds."""
+    """Injects no fault, but while `behind`, indexes lag by some seconds."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, {"index stale": 1.0})
@@ -212,14 +212,14 @@ def _kind(pk: str, sk: str) -> str:
 
 
 ANSWER = Step("answer", queries=frozenset({"executions", "calls"}))
-"""A client receives its answer. A claim or a call before it and one after it are different outcomes."""
+"""A client receives its answer. It matters whether a claim or a call comes before or after it."""
 
 
 # ---- actors -----------------------------------------------------------------------------------------------------
 
 
 class Actor(threading.Thread):
-    """A function that runs at once with others. `begin` is its first step; it may begin once `ready` is true."""
+    """A function that runs concurrently with others. `begin` is its first step, possible once `ready` is true."""
 
     def __init__(
         self,
@@ -251,13 +251,13 @@ class Actor(threading.Thread):
         self._go.acquire()
 
     def take(self) -> None:
-        """Let it take its next step, and run to the one after it."""
+        """Let the actor take its next step and run up to the one after it."""
         self._go.release()
         self._stopped.acquire()
 
 
 def one_after_the_other(name: str, *actors: Actor) -> Actor:
-    """One actor that does what these do, each when the one before it is done."""
+    """Return one actor that runs these, one after the other."""
 
     def act(actor: Actor) -> None:
         for one in actors:
@@ -268,7 +268,7 @@ def one_after_the_other(name: str, *actors: Actor) -> Actor:
 
 @contextmanager
 def _at_once(world: World, actors: list[Actor]) -> Iterator[None]:
-    """Have the actors stop before each request, each in an environment of its own."""
+    """Have the actors stop before each request, each in its own environment."""
 
     def stop(service: str, operation: str, body: bytes) -> None:
         actor = threading.current_thread()
@@ -278,7 +278,7 @@ def _at_once(world: World, actors: list[Actor]) -> Iterator[None]:
     build: Callable[[str], Services] = services_of.__wrapped__
 
     def own_services(function: str) -> Services:
-        """Each actor's own container of that function."""
+        """The current actor's own container of that function."""
         actor = threading.current_thread()
         assert isinstance(actor, Actor)
         if function not in actor.remembered:
@@ -317,7 +317,7 @@ def play(world: World, actors: list[Actor], order: Order) -> None:
 
 @dataclass(frozen=True)
 class Held:
-    """An invocation that was requested and has not run."""
+    """An invocation that was requested but has not run."""
 
     function: str
     event: Any
@@ -380,30 +380,30 @@ class Stage(Story):
         self._mute = True
 
     def invoke(self, held: Held) -> None:
-        """Run it to its end now."""
+        """Run the held invocation to its end."""
         self.world.functions.invoke(f"redial-local-{held.function}", held.event)
 
     def held_call(self, *outcomes: Any, **fields: Any) -> tuple[str, Held]:
-        """Request a call; its id, and its held dial."""
+        """Request a call; return its id and its held dial."""
         self.hold("dial")
         execution_id = self.call(*outcomes, **fields)
         return execution_id, self.held("dial")
 
     def held_contact(self, rows: int = 1, *fields: tuple[str, str]) -> tuple[str, Held]:
-        """Start a batch; its id, and the held dial of its first contact, which owns a line."""
+        """Start a batch; return its id and the held dial of its first contact, which owns a line."""
         self.hold("dial")
         batch_id = self.batch([self.number("completed") for _ in range(rows)], *fields)
         self.wait(1)
         return batch_id, self.held("dial")
 
     def waiting_call(self) -> str:
-        """A call that waits for a line."""
+        """Create a call that waits for a line; return its id."""
         execution_id, dial = self.held_call("completed")
         self.invoke(dial)
         return execution_id
 
     def live_call(self, **fields: Any) -> str:
-        """A call that has been placed, and whose phone rings."""
+        """Place a call and return its id while the phone rings."""
         execution_id = self.call("completed", **fields)
         self.wait(5)
         return execution_id
@@ -414,7 +414,7 @@ class Stage(Story):
         return next(step for step in call.steps if step.name.endswith(f" {status}"))
 
     def until_due(self, execution_id: str) -> None:
-        """Let time pass until it is overdue."""
+        """Let time pass until the call is overdue."""
         due = self.world.seen.executions[execution_id].due_at
         assert due is not None
         self.wait((due - self.world.now).total_seconds() + 1)
@@ -424,7 +424,7 @@ class Stage(Story):
         self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": config})
 
     def close_hours(self, to: str) -> float:
-        """Close the calling hours of that number until its next whole hour; returns the seconds until then."""
+        """Close the number's calling hours until its next whole hour; return the seconds until then."""
         local = self.world.now.astimezone(ZoneInfo(ZONES[to[2:5]]))
         hours = {"call_start_hour": (local.hour + 1) % 24, "call_end_hour": (local.hour + 3) % 24}
         self.configure(calling_guardrails=hours)
@@ -458,7 +458,7 @@ class Stage(Story):
     def asks(
         self, name: str, method: str, path: str, covers: Callable[[Execution], bool] | None = None, **more: Any
     ) -> Actor:
-        """A client's request. `covers` selects the executions that it stops when it succeeds."""
+        """A client's request. `covers` selects the executions that it stops if it succeeds."""
 
         def ask(actor: Actor) -> None:
             answer = self.world.ask_as(self.account, method, path, **more)
@@ -470,7 +470,7 @@ class Stage(Story):
         return Actor(name, ask)
 
     def suppresses(self, number: str) -> Actor:
-        """A client adds a suppression; from its answer on no attempt to the number is claimed."""
+        """A client adds a suppression; after its answer no attempt to the number may be claimed."""
 
         def suppress(actor: Actor) -> None:
             answer = self.world.ask_as(self.account, "POST", "/suppressions", {"phone_number": number})
@@ -481,14 +481,14 @@ class Stage(Story):
         return Actor("suppress", suppress)
 
     def be_alone(self) -> None:
-        """Have no other agent in the account, since a suppression reads the lines of each."""
+        """Delete the account's other agents, since a suppression reads the lines of each."""
         for agent in self.ask("GET", "/v2/agent/all"):
             if agent["agent_id"] != self.agent_id:
                 self.ask("DELETE", f"/v2/agent/{agent['agent_id']}")
         self.wait(LAST_DIALS.total_seconds() + 60)
 
     def forget_rules(self) -> None:
-        """As if the account never had a suppression or a consent."""
+        """Reset the account, as if it never had a suppression or a consent."""
         client, table = self.world.aws.client("dynamodb"), self.world.environment["TABLE_NAME"]
         account = {"pk": {"S": f"A#{self.account.id}"}}
         client.delete_item(TableName=table, Key={**account, "sk": {"S": "HASH"}})
@@ -562,7 +562,7 @@ def _stop_agent(stage: Stage) -> Actor:
 
 
 def dial_suppress_first(stage: Stage) -> Plan:
-    """The first suppression of the account, whose agent is marked meanwhile."""
+    """The account's first suppression marks the agent while its call is dialled."""
     stage.be_alone()
     stage.forget_rules()
     return _dial_suppress(stage)
@@ -589,7 +589,7 @@ def _asks_hook(stage: Stage) -> None:
 
 
 def dial_hook_suppress(stage: Stage) -> Plan:
-    """The number is suppressed while its agent's endpoints are asked, too."""
+    """The number is suppressed while dial also asks the agent's endpoints."""
     _asks_hook(stage)
     return dial_suppress(stage)
 
@@ -610,7 +610,7 @@ def dial_suppress_contact(stage: Stage) -> Plan:
 
 
 def create_suppress(stage: Stage) -> Plan:
-    """A call is made and dialled while its number is suppressed."""
+    """A call is created and dialled while its number is suppressed."""
     stage.be_alone()
     stage.ask("POST", "/suppressions", {"phone_number": stage.number("completed")})
     to = stage.number("completed")
@@ -635,7 +635,7 @@ def _stop_batch(stage: Stage, batch_id: str) -> Actor:
 
 
 def _of_one_number(stage: Stage, *batches: bool, **more: Any) -> list[Held]:
-    """The held dials of calls to one number, each of an agent of its own: of a batch (True), or a single one."""
+    """The held dials of calls to one number, each by an agent of its own: a batch's contact (True) or a single call."""
     to = stage.number(*["completed"] * 3)
     dials = []
     stage.hold("dial")
@@ -659,13 +659,13 @@ def dial_dial_number(stage: Stage) -> Plan:
 
 
 def dial_dial_number_no_grace(stage: Stage) -> Plan:
-    """Each takes the number over from a dial that has reserved it and not claimed yet."""
+    """Each dial takes the number over from the other, which has reserved it but not claimed yet."""
     one, other = _of_one_number(stage, False, False)
     return Plan([stage.runs(one), stage.runs(other, "other dial")], setting=_no_grace())
 
 
 def dial_dial_cut_off(stage: Stage) -> Plan:
-    """The first dial was cut off after its reservation, and comes again; that is long ago."""
+    """The first dial was cut off long ago, after its reservation, and is delivered again."""
     one, other = _of_one_number(stage, False, False)
     _cut_off(stage, one)
     return Plan([stage.runs(one, "dial again"), stage.runs(other, "other dial")], setting=_no_grace())
@@ -681,7 +681,7 @@ def dial_ends_number(stage: Stage) -> Plan:
 
 
 def dial_dial_cap(stage: Stage) -> Plan:
-    """One attempt more is allowed, and the number is free."""
+    """The cap allows one more attempt, and the number is free."""
     limits = {"caps": [{"attempts": 1, "hours": 1}]}
     one, other = _of_one_number(stage, False, False, contact_limits=limits)
     for dial in (one, other):
@@ -699,14 +699,14 @@ def dial_dial_dial_number(stage: Stage) -> Plan:
 
 
 def _cut_off(stage: Stage, dial: Held) -> None:
-    """Between its reservation and its claim."""
+    """Cut the dial off between its reservation and its claim."""
     with mock.patch.object(Dial, "_claimed", side_effect=InterruptedError), suppress(FunctionFailed):
         stage.invoke(dial)
     stage.world.functions.failures.clear()
 
 
 def _no_grace() -> AbstractContextManager[Any]:
-    """A reservation is withdrawn as soon as it is found."""
+    """Withdraw each reservation as soon as it is found."""
     return mock.patch.object(one_call, "CLAIM_GRACE", timedelta(0))
 
 
@@ -755,7 +755,7 @@ def callback_question(stage: Stage) -> Plan:
 
 
 def _silent_call(stage: Stage) -> None:
-    """A live call that is overdue, because its callbacks were lost."""
+    """Create a live call that is overdue because its callbacks were lost."""
     execution_id = stage.live_call()
     stage.waiting_call()
     stage.wait(10)
@@ -864,12 +864,12 @@ def delete_repeat(stage: Stage) -> Plan:
 def remove_repeat(stage: Stage) -> Plan:
     """A deleted batch is removed while its create request is repeated.
 
-    One contact: two are counted in one shard of the table's stream or in two, so the counters to remove would differ.
+    It has one contact: two may be counted in one shard of the table's stream or in two, so the counters would vary.
     """
     batch_id, _ = stage.held_contact()
     stage.hold("batch")
     stage.end_batch(batch_id, "DELETE", "")
-    stage.wait(5)  # its stopped contact's events are delivered, or it would be left for later
+    stage.wait(5)  # until the stopped contact's events are delivered; the removal would wait for them
     return Plan([stage.runs(stage.held("batch")), _again(stage, batch_id)])
 
 
@@ -963,8 +963,8 @@ class Broken:
 
 @dataclass
 class Explored:
-    """The result for a pair. `requests`: of each actor in the first order; `possible`: orders of so many requests;
-    `repeated`: runs that differ from another only in requests that commute."""
+    """The result for a pair. `requests`: of each actor in the first order; `possible`: the number of orders of that
+    many requests; `repeated`: runs that differ from another only in requests that commute."""
 
     requests: dict[str, int] = field(default_factory=dict)
     possible: int = 0
@@ -975,7 +975,7 @@ class Explored:
 
     @property
     def shortest(self) -> Broken | None:
-        """The violation whose order switches least often."""
+        """The violation whose order has the fewest switches between actors."""
         return min(self.broken, key=lambda one: one.switches, default=None)
 
 
@@ -995,7 +995,7 @@ def explore(pair: Pair, most: int | None = None, until: Callable[[Explored], boo
                 if world.violations:
                     break
             _checked(world, runs, explored)
-        gc.collect()  # a world is tens of megabytes of cycles, and the shipped code has the collector run rarely
+        gc.collect()  # a world is tens of megabytes of cycles, and the shipped code makes the collector run rarely
     return explored
 
 
@@ -1106,7 +1106,7 @@ MOST_OF_A_TRIPLE = 1000
 
 
 def main() -> int:
-    """Run every order of every pair, and a part of the triples; 1 if an invariant was violated."""
+    """Run every order of every pair, and a part of the triples; return 1 if an invariant was violated."""
     print(HEAD)
     failed = False
     for name, pair in (PAIRS | TRIPLES).items():

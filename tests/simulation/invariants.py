@@ -34,18 +34,18 @@ SKEW = timedelta(seconds=LARGEST_SKEW_SECONDS)
 LIMIT_IN_FORCE = timedelta(minutes=2)
 """How long a dial that read the agent before its limit was lowered may still use the former limit."""
 LIMITS_IN_FORCE = timedelta(seconds=30)
-"""How long after its answer a change of contact limits may not hold for a dial that had read the account before."""
+"""How long a dial that read the account before its contact limits changed may still use the former limits."""
 CLOCKS_APART = timedelta(minutes=2)
-"""Times of attempts are by functions' clocks, before slow requests."""
+"""How far attempts' times may be off: they come from functions' clocks, before slow requests."""
 PUNCTUAL_SECONDS = 75.0
-"""The scheduler's minute, and the time of slow requests."""
+"""The scheduler's minute, plus the time of slow requests."""
 IDLE_LINE = timedelta(minutes=1)
 """The longest time on a good day for which a line may be free while a call of its agent waits for one."""
 LONGEST_CARRIER_QUEUE = timedelta(seconds=90)
 """The longest wait in the carrier's own queue: calls whose messages or requests were slow start together, and a start
-that is `LATEST_PACED` past is still used."""
+up to `LATEST_PACED` in the past is still used."""
 CARRIER_QUEUE_WITHOUT_FAULTS = timedelta(seconds=2)
-"""The same where nothing is slow: a message is hidden for whole seconds."""
+"""The longest wait if nothing is slow: a message is hidden for whole seconds."""
 ZONES = {"212": "America/New_York", "415": "America/Los_Angeles", "312": "America/Chicago", "808": "Pacific/Honolulu"}
 DEFAULT_RETRIES = {
     "enabled": False,
@@ -116,7 +116,7 @@ def _where(placed: Placed) -> str:
 
 
 def _retries_of(world: World, execution: Execution) -> dict[str, Any]:
-    """The retry policy as the client sent it; if it sent none, as it is stored."""
+    """The retry policy as the client sent it, or as stored if it sent none."""
     asked = world.seen.acknowledged.get(execution.id)
     if asked is not None:
         return {**DEFAULT_RETRIES, **(asked.get("retry_config") or {})}
@@ -198,7 +198,7 @@ def no_dial_to_a_suppressed_number(world: World, placed: Placed) -> None:
 
 
 def no_dial_without_a_required_consent(world: World, placed: Placed) -> None:
-    """One that was asked for before the claim, and not withdrawn by an answered request."""
+    """The consent was requested before the claim, and no answered request had withdrawn it."""
     execution = world.seen.executions[placed.execution_id]
     if execution.agent_id not in world.consenting:
         return
@@ -228,8 +228,8 @@ def no_dial_without_a_yes(world: World, placed: Placed) -> None:
 
 
 def _calls_before(world: World, placed: Placed) -> list[Placed]:
-    """Other attempts' calls of the account to the same number. Left out: those that were given up, or may have been,
-    since they were placed so late."""
+    """The account's calls to the same number by other attempts. Left out are attempts that were given up, or may have
+    been because their calls were placed so late."""
     known, current = world.seen.executions, world.seen.executions[placed.execution_id]
     calls = [one for placed_before in world.seen.placed.values() for one in placed_before[:1]]
     return [
@@ -251,8 +251,7 @@ def never_two_live_calls_to_one_number(world: World, placed: Placed) -> None:
 
 
 def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
-    """Those limits that were in force when it was claimed, by calls that were claimed before, and by conversations that
-    have ended."""
+    """No attempt exceeds a limit in force at its claim, counting earlier claims and conversations that have ended."""
     execution, claimed_at = world.seen.executions[placed.execution_id], world.seen.claimed_at
     at = claimed_at[placed.execution_id, placed.attempt]
     for limit in world.seen.contact_limits:
@@ -277,7 +276,7 @@ def never_over_a_cap_or_in_a_pause(world: World, placed: Placed) -> None:
 
 
 def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
-    """Of the agent, and of an API key with a quota of them."""
+    """The lines of the agent, and of an API key with a quota of lines."""
     execution = world.seen.executions[placed.execution_id]
     agent_id, of_key = execution.agent_id, execution.key_lines
     if of_key is not None:
@@ -294,15 +293,16 @@ def never_more_live_calls_than_lines(world: World, placed: Placed) -> None:
 
 
 def _live_calls(world: World, pool_id: str) -> int:
-    """Except calls placed after their attempts may have been given up: their lines may belong to other calls."""
+    """The number of live calls, without calls placed after their attempts may have been given up: their lines may
+    belong to other calls."""
     late = {one.call.sid for calls in world.seen.placed.values() for one in calls if one.late}
     calls = (one for one in world.seen.calls_of[pool_id] if one.status not in ENDED and one.sid not in late)
     return len({one.request.status_callback for one in calls})  # attempts: two calls of one violate another promise
 
 
 def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
-    """Within the rule of the call, else of its batch, else of its policy, else of its agent, in the zone that the
-    contact names, else in that of its prefix."""
+    """The rule is that of the call, else of its batch, else of its policy, else of its agent; the time zone is the
+    contact's, else that of its prefix."""
     execution = world.seen.executions[placed.execution_id]
     asked = _asked(world, execution)
     rule = _in_force(world, execution, "calling_guardrails", world.guardrails.get(execution.agent_id))
@@ -311,14 +311,14 @@ def no_dial_outside_calling_hours(world: World, placed: Placed) -> None:
     world.checked["no dial outside calling hours"] += 1
     zone = ZoneInfo(asked.get("time_zone", ZONES[execution.user_number[2:5]]))
     claimed_at = world.seen.claimed_at[placed.execution_id, placed.attempt]
-    # The gate is checked before the claim; a slow carrier may let the phone ring a moment after the end.
+    # The gate is checked before the claim; with a slow carrier the phone may ring shortly after the end.
     if any(_is_within(rule, (claimed_at + slack).astimezone(zone)) for slack in (-2 * SKEW, timedelta(), 2 * SKEW)):
         return
     world.violate("no dial outside calling hours", f"{_where(placed)}: at {placed.at.astimezone(zone):%a %H:%M:%S}")
 
 
 def _asked(world: World, execution: Execution) -> Any:
-    """What was asked for with the call, or with its batch; None: its answer was lost."""
+    """The request of the call or of its batch; None if its answer was lost."""
     if execution.batch_id is not None:
         return world.seen.batch_rules.get(execution.batch_id)
     return world.seen.acknowledged.get(execution.id)
@@ -326,7 +326,7 @@ def _asked(world: World, execution: Execution) -> Any:
 
 def _in_force(world: World, execution: Execution, rule: str, of_agent: Any = None) -> Any:
     """The value of a rule: of the call or its batch, else of the policy that it names, else of its agent, else of the
-    policy that its agent names."""
+    policy that the agent names."""
     asked = _asked(world, execution) or {}
     named = POLICIES[asked["policy"]] if "policy" in asked else None
     default = world.policies.get(execution.agent_id) if named is None else None
@@ -335,7 +335,7 @@ def _in_force(world: World, execution: Execution, rule: str, of_agent: Any = Non
 
 
 def no_window_over_its_budget(world: World, placed: Placed) -> None:
-    """Attempts of a call within moments of a window's edge count for neither window, for clocks differ."""
+    """Attempts close to a window's edge count for neither window, since clocks differ."""
     promise = "no window has more attempts than its budget"
     execution = world.seen.executions[placed.execution_id]
     asked = _asked(world, execution)
@@ -357,7 +357,7 @@ def no_window_over_its_budget(world: World, placed: Placed) -> None:
 
 
 def no_dial_after_its_call_has_expired(world: World, placed: Placed) -> None:
-    """So many minutes after the time for which the call was asked; a contact's are counted from its batch's start."""
+    """A call expires `expires_after_minutes` after the time requested for it, a contact after its batch's start."""
     promise = "no dial after its call has expired"
     execution = world.seen.executions[placed.execution_id]
     asked, minutes = _asked(world, execution), _in_force(world, execution, "expires_after_minutes")
@@ -452,7 +452,7 @@ def statuses_move_forward(world: World, before: Execution | None, after: Executi
 
 
 def what_was_shown_as_stopped_stays_so(world: World, before: Execution | None, after: Execution) -> None:
-    """A waiting contact of a withdrawn batch is shown as stopped: nothing else is stored with it."""
+    """A waiting contact of a withdrawn batch is shown as stopped, so no other status may be stored for it."""
     if before is None or before.batch_id is None or not before.state.is_waiting or after.state.is_waiting:
         return
     batch = world.batch(before.batch_id)
@@ -505,11 +505,11 @@ GATES_OF_A_CLAIM = (
     *("suppression", "consent", "contact-limit", "calling-window", "one-call", "scrub", "hook"),
     *("line", "rate", "carrier"),
 )
-"""A literal list, not derived from the gates: a gate missing there must be noticed here."""
+"""Written out, not derived from the gates, so that a gate missing there is noticed here."""
 
 
 def every_claim_has_every_gates_decision(world: World, before: Execution | None, after: Execution) -> None:
-    """A claim holds the decision of each gate, in order, and each decision allows."""
+    """A claim stores the decision of each gate, in order, and each decision allows."""
     for claim in after.changes[len(before.changes) if before is not None else 0 :]:
         if claim.kind is Marker.CLAIMED:
             decisions = [(str(gate), verdict) for gate, verdict, _ in recorded(claim.gates)]
@@ -518,8 +518,8 @@ def every_claim_has_every_gates_decision(world: World, before: Execution | None,
 
 
 def no_call_waits_while_a_line_is_free(world: World, before: Execution | None, after: Execution) -> None:
-    """On a good day, while a call waited for a line until its claim, no line was free for longer than `IDLE_LINE`: if
-    its key has a quota of lines, none of its agent while one of its key was."""
+    """On a good day, no line is free for longer than `IDLE_LINE` while a call waits for one. If the call's key has a
+    quota of lines, a line of its agent and one of its key must be free at the same time."""
     if not world.faults.calm or before is None or not after.state.is_dialling or before.state.is_dialling:
         return
     since = _waited_for_a_line_since(world, before)
@@ -549,7 +549,7 @@ def no_call_waits_while_a_line_is_free(world: World, before: Execution | None, a
 
 
 def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | None:
-    """None: it did not, or it also waited for something else (a rate, a pause, calling hours, its own time)."""
+    """Since when it waited for a line; None if it did not, or if it also waited for a rate, a pause or a time."""
     state = execution.state
     if not execution.is_not_started:
         return state.queued_at if state.is_waiting and state.timer is None and not state.is_delayed else None
@@ -560,7 +560,7 @@ def _waited_for_a_line_since(world: World, execution: Execution) -> datetime | N
 
 
 def a_fault_holds_just_its_calls(world: World, before: Execution | None, after: Execution) -> None:
-    """A call is held for a caller id or a country only after the carrier refused calls for one, and holds no line."""
+    """A call is held because of a caller id or a country only after the carrier refused one, and keeps no line."""
     last = after.changes[-1]
     if last.kind is not Marker.DEFERRED or "are held, see GET /attention" not in (last.reason or ""):
         return
@@ -587,7 +587,7 @@ ON_WRITTEN: tuple[Callable[[World, Execution | None, Execution], None], ...] = (
     a_fault_holds_just_its_calls,
 )
 
-# ---- when a stop was answered -----------------------------------------------------------------------------------
+# ---- when a stop is answered ------------------------------------------------------------------------------------
 
 
 def a_stop_leaves_no_schedule(world: World, stop: Stopped) -> None:
@@ -725,7 +725,7 @@ def retries_are_punctual_on_a_good_day(world: World) -> None:
 
 
 def _waited(execution: Execution, attempt: Attempt) -> bool:
-    """Whether it waited for a line, calling hours or its carrier after its due time."""
+    """Whether the attempt waited for a line, calling hours or its carrier after its due time."""
     before_claim = itertools.takewhile(
         lambda change: change.kind is not Marker.CLAIMED,
         (change for change in execution.changes if change.attempt == attempt.number),
@@ -780,8 +780,7 @@ def retries_are_as_configured(world: World) -> None:
 def _known_at_end(world: World, execution: Execution, attempt: Attempt) -> bool:
     """Whether it was known at the end of a completed attempt that a machine had answered.
 
-    What was reported by then counts, and what is reported later is recorded. Where it decides on a retry, the end of
-    the call waits for it.
+    A report by then counts, and a later one is recorded. If it decides on a retry, the end of the call waits for it.
     """
     told = world.seen.machines.get((execution.id, attempt.number))
     ends = [change for change in execution.changes if change.attempt == attempt.number and change.is_event]
@@ -834,7 +833,7 @@ ACCOUNT_CODES = frozenset({"20005", "21210", "21215"})
 
 
 def a_fault_of_the_account_uses_up_no_attempt(world: World) -> None:
-    """What the carrier refuses for a fault of the account ends no attempt."""
+    """A refusal for a fault of the account ends no attempt."""
     for execution in world.stored_executions():
         for attempt in execution.state.attempts:
             if (execution.id, attempt.number) in world.seen.refused_by_fault:
@@ -949,8 +948,8 @@ def batch_counts_equal_a_recount(world: World) -> None:
 
 
 def statistics_equal_a_recount(world: World) -> None:
-    """Every account's, agent's and batch's, of each day, once the last window has ended. Calls that were removed with
-    their batch stay counted for its agent and account; a deleted batch has no statistics."""
+    """For each day, the statistics of every account, agent and batch equal a recount once the last window has ended.
+    Calls removed with their batch still count for its agent and account; a deleted batch has no statistics."""
     world.run(2 * STATISTICS_SECONDS)
     recount: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for execution in world.seen.executions.values():

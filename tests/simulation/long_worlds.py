@@ -1,8 +1,8 @@
-"""Longer and larger worlds: days of faults, starts days ahead, contended line shards, queues of hundreds.
+"""Longer and larger worlds: days of faults, starts days ahead, contended line shards, hundreds of queued calls.
 
-As in the short ones, everything follows from the seed. In addition: batches that are older than a day when they start,
-agents with several small line shards, clients that repeat a request hours later under its Idempotency-Key (also after
-they deleted what it created), outages of hours, rotated credentials.
+As in short worlds, everything follows from the seed. Long worlds add batches that are older than a day when they
+start, agents with several small line shards, clients that repeat a request hours later under its Idempotency-Key (also
+after they deleted what it created), outages of hours, and rotated credentials.
 """
 
 from collections.abc import Iterator

@@ -10,8 +10,8 @@ place. Two things keep the number of runs small, and neither loses a behaviour:
 - After the search tried an actor's step at a place, it does not try that step again in neighbouring orders until a
   conflicting step has run (sleep sets, Godefroid 1996): such an order would differ only in steps that commute.
 
-Both need that an actor's next step is known before it is taken, depends only on what the actor has seen so far, and
-that every actor ends. `test_orders.py` compares the search with a search of all orders, for random programs.
+Both require that an actor's next step is known before it is taken and depends only on what the actor has seen so far,
+and that every actor ends. `test_orders.py` compares the search with a search of all orders, for random programs.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class Step:
     changes: Keys = NONE
 
     def conflicts(self, other: "Step") -> bool:
-        """Whether the two may lead to another state, or answer, in the other order."""
+        """Whether the two may lead to another state or answer in the other order."""
         return bool(
             self.writes & other.writes
             or self.writes & other.reads
@@ -123,7 +123,7 @@ class Order:
 
 
 def every_order() -> Iterator[Order]:
-    """The orders, one after the other: ask each with `choose` until its actors are done, then take the next."""
+    """The orders, one after the other: call `choose` of each until its actors are done, then take the next."""
     choices: list[_Choice] = []
     while True:
         order = Order(choices)
@@ -142,5 +142,5 @@ def every_order() -> Iterator[Order]:
 
 
 def possible(steps: Sequence[int]) -> int:
-    """The number of orders of actors with so many steps each."""
+    """The number of orders of actors with that many steps each."""
     return factorial(sum(steps)) // prod(map(factorial, steps))

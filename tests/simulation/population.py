@@ -78,7 +78,7 @@ WINDOWS: tuple[dict[str, Any], ...] = (
 )
 """Calling rules that open and close while clients act."""
 NAMED_ZONES = ("America/St_Johns", "Europe/Berlin", "Asia/Tokyo")
-"""Zones that contacts name: another time of day than that of their prefix."""
+"""Zones that contacts name; the time of day differs from that of the number's prefix."""
 CONTACT_LIMITS: tuple[dict[str, Any], ...] = (
     {"caps": [{"attempts": 2, "hours": 1}, {"attempts": 4, "hours": 3}]},
     {"caps": [{"attempts": 3, "hours": 2}], "pause_after_conversation_hours": 1, "at_cap": "end"},
@@ -95,24 +95,24 @@ POLICIES: dict[str, dict[str, Any]] = {
     },
     "hours": {"calling_guardrails": {**WINDOWS[0], "attempts_per_window": 2}, "expires_after_minutes": 600},
 }
-"""Policies of each account, which calls, batches and agents name."""
+"""Policies of each account, named by calls, batches and agents."""
 MOST_TRIES = 12
 ASKING, CONSENTING = 3, 7
-"""In one world of so many agents have a scrub and a pre-dial hook, or require a consent; again with chances of their
-own."""
+"""In one world in so many, agents have a scrub and a pre-dial hook, or require a consent. Random generators of their
+own draw these, so that the other worlds stay unchanged."""
 SUPPRESSING = 5
-"""In every fifth world numbers are suppressed, with chances of their own: the other worlds stay as they were."""
+"""In every fifth world numbers are suppressed, drawn by a separate random generator."""
 SHARING = 3
-"""In every third world (the second, the fifth …) calls share numbers, and some agents or accounts have contact limits;
-with chances of their own as well."""
+"""In every third world (the second, the fifth …) calls share numbers, and some agents or accounts have contact limits,
+drawn by a separate random generator."""
 
 NAMING = 4
-"""In every fourth world (the third, the seventh …) calls, batches and agents name policies, or expire by themselves;
-with chances of their own as well."""
+"""In every fourth world (the third, the seventh …) calls, batches and agents name policies or an expiry, drawn by a
+separate random generator."""
 
 LIMITING = 4
-"""In every fourth world (the second, the sixth …) each account has an API key with a quota of lines as well, which asks
-for some of its calls and batches; with chances of their own."""
+"""In every fourth world (the second, the sixth …) each account also has an API key with a quota of lines, used for some
+of its calls and batches, drawn by a separate random generator."""
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Made:
-    """A request to create something, as it was first sent."""
+    """A request to create something, as first sent."""
 
     client: Client
     path: str
@@ -228,13 +228,13 @@ class Population:
         self._account_faults()
 
     def _policies(self) -> None:
-        """In the worlds that name policies, each account has them from the beginning."""
+        """Create the policies of each account, in the worlds that name policies."""
         for account in self.world.accounts if self._naming is not None else ():
             for name, rules in POLICIES.items():
                 self.world.ask_as(account, "PUT", f"/policies/{name}", rules)
 
     def _rules_about_numbers(self) -> None:
-        """Suppressions, endpoints that are asked, consents and contact limits, each in some of the worlds."""
+        """Add suppressions, endpoints that are asked, consents and contact limits, each in some of the worlds."""
         seed = self.world.seed
         if seed % SUPPRESSING == 0:
             chance = Random(f"{seed} suppressions")
@@ -249,7 +249,7 @@ class Population:
             self._limits(self._sharing)
 
     def _ask_endpoints(self, chance: Random) -> None:
-        """Agents get a scrub, a pre-dial hook, or both, which may be down for a time."""
+        """Give agents a scrub, a pre-dial hook, or both; their endpoints may be down for a time."""
         world = self.world
         for client in self.clients:
             config = {}
@@ -264,7 +264,7 @@ class Population:
             self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
 
     def _require_consents(self, chance: Random) -> None:
-        """Agents require a consent, which some numbers have given, and some of these withdraw."""
+        """Have agents require a consent, which some numbers give and some of these withdraw."""
         for client in self.clients:
             config = {"consent_required": True}
             self._ask(client, "PATCH", f"/v2/agent/{client.agent_id}", {"agent_config": config})
@@ -293,7 +293,7 @@ class Population:
         self._ask(client, "DELETE", path, then=withdrawn)
 
     def _limits(self, chance: Random) -> None:
-        """Contact limits: of agents from the start, of an account later."""
+        """Set contact limits: of agents at the start, of an account later."""
         for client in self.clients:
             if chance.random() < 0.5:
                 limits = chance.choice(CONTACT_LIMITS)
@@ -313,7 +313,7 @@ class Population:
         self._ask(client, method, path, body, then=then)
 
     def _account_faults(self) -> None:
-        """Faults that only a person can mend, each for some minutes to hours."""
+        """Schedule faults that only a person can fix, each for some minutes to hours."""
         if not self.world.faults.rates["fault of the account"]:
             return
         chance = Random(f"{self.world.seed} faults of the account")
@@ -377,12 +377,12 @@ class Population:
         self.clients.append(client)
 
     def _some_key(self, account: Account) -> dict[str, str]:
-        """The header of a request with the account's key that has a quota of lines, or with none of its own."""
+        """Headers with the account's key that has a quota of lines, or none."""
         if self._limiting is None or self._limiting.random() > 0.7:
             return {}
         if account.id not in self._limited:
             body = {"name": "limited", "quotas": {"lines": self._limiting.randint(1, 3)}}
-            # The same text in each run of the world, and another one for each of two requests at once.
+            # The same key in each run of the world, but a different one for each of two concurrent requests.
             with mock.patch.object(system, "new_api_key", side_effect=lambda: f"limited-{next(self._tries)}"):
                 answer = self.world.ask_as(account, "POST", "/keys", body)
             if answer.status != 201:
@@ -452,8 +452,8 @@ class Population:
         stops: Callable[[], AskedToStop] | None = None,
         tries: int = 1,
     ) -> None:
-        """One request; repeated if it was not answered, or with 5xx. `then` receives a 2xx answer and the time of
-        this request. `made`: the request creates something, and carries a key."""
+        """Send a request; repeat it if it was not answered, or answered with 5xx. `then` receives a 2xx answer and the
+        time of this request. `made`: the request creates something, and carries a key."""
         world = self.world
         if made and tries == 1:
             self._keys += 1
@@ -478,7 +478,7 @@ class Population:
             self._later(self._between(1, 30), lambda: again(client, method, path, body))
 
     def _expect(self, method: str, path: str, answer: Response) -> None:
-        """Whatever the fault, the answer is a documented one."""
+        """Check that the answer is a documented one, whatever the fault."""
         documented = answer.status in (200, 201, 202, 302, 400, 404, 409, 413, 415, 422, 429, 500, 503)
         self.world.judge("every answer is documented", documented, f"{method} {path}: {answer.status}")
 
@@ -642,7 +642,7 @@ class Population:
             self._ask(client, "POST", f"/executions/{self._pick(client.executions)}/webhooks/replay")
 
     def _read_lists(self, client: Client) -> None:
-        """Reads that must never be answered 5xx without a fault."""
+        """Send reads that must never be answered 5xx without a fault."""
         for path in ("/user/me", "/phone-numbers/all", "/webhooks/undelivered", "/v2/agent/all"):
             self._ask(client, "GET", path)
 
@@ -654,7 +654,7 @@ class Population:
             self._ask(client, "GET", f"/batches/{self._pick(client.batches)}")
 
     def _resolve(self, client: Client) -> None:
-        """Says that all faults of the account are mended, which may be wrong."""
+        """Report that all faults of the account are fixed, which may be wrong."""
 
         def resolve(answer: Any, asked_at: datetime) -> None:
             for item in answer["data"]:
@@ -663,7 +663,7 @@ class Population:
         self._ask(client, "GET", "/attention", then=resolve)
 
     def _spy(self, client: Client) -> None:
-        """Another account requests this account's resources."""
+        """Request this account's resources as another account."""
         world = self.world
         other = next(account for account in world.accounts if account is not client.account)
         tried = [("POST", f"/v2/agent/{client.agent_id}/stop"), ("GET", f"/v2/agent/{client.agent_id}/executions")]

@@ -1,4 +1,4 @@
-"""Short scenarios, each of which runs once for every point at which a function could crash in it."""
+"""Short scenarios, each of which runs once for every point at which a function could crash."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ MOST_TRIES = 6
 
 Begin = Callable[[], None]
 Scenario = Callable[[World, int, Begin], None]
-"""A scenario: its world, its number, and what it calls after its set-up; crash points are counted from there."""
+"""A scenario: its world, its number, and the function that it calls after its set-up; crash points count from there."""
 
 
 class Story:
@@ -46,7 +46,7 @@ class Story:
         self.ask("PATCH", f"/v2/agent/{self.agent_id}", {"agent_config": {"webhook_url": url}})
 
     def limit_key(self, lines: int) -> None:
-        """From now on, send requests with an API key that has so many lines."""
+        """Send later requests with an API key that has this many lines."""
         key = self.ask("POST", "/keys", {"name": "limited", "quotas": {"lines": lines}})
         self.account = replace(self.account, key=str(key["api_key"]))
 
@@ -60,7 +60,7 @@ class Story:
         }
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
-        """Repeat the request until the answer is no 5xx; the body of a 2xx answer, otherwise None."""
+        """Repeat the request until the answer is not 5xx; return the body of a 2xx answer, otherwise None."""
         for _ in range(MOST_TRIES):
             answer = self.world.ask_as(self.account, method, path, body, headers)
             if answer.status < 500:
@@ -69,7 +69,7 @@ class Story:
         raise AssertionError(f"{method} {path} was not answered in {MOST_TRIES} tries")
 
     def number(self, *outcomes: Outcome) -> str:
-        """A number of this run's own, whose calls have these outcomes."""
+        """Return a number for this run whose calls have these outcomes."""
         self._calls += 1
         area, exchange = AREAS[self._calls % len(AREAS)], 200 + self._number // 100 % 700
         to = f"+1{area}{exchange}{self._number % 100:02d}{self._calls:02d}"
@@ -77,7 +77,7 @@ class Story:
         return to
 
     def call(self, *outcomes: Outcome, **fields: Any) -> str:
-        """Request a call whose attempts have these outcomes."""
+        """Request a call whose attempts have these outcomes; return its id."""
         body = {
             "agent_id": self.agent_id,
             "recipient_phone_number": fields.get("recipient_phone_number") or self.number(*outcomes),
@@ -88,7 +88,7 @@ class Story:
         return str(made["execution_id"])
 
     def batch(self, rows: list[str], *fields: tuple[str, str]) -> str:
-        """Create a batch of these numbers, started now."""
+        """Create a batch of these numbers, started now; return its id."""
         form = [("agent_id", self.agent_id), ("retry_config", json.dumps(RETRIES)), ("start", "now"), *fields]
         body = multipart(form, "\n".join(["contact_number", *rows]))
         headers = {"Content-Type": CONTENT_TYPE, "Idempotency-Key": f"batch-{self._number}"}
@@ -101,7 +101,7 @@ class Story:
         self.world.run(seconds)
 
     def fail(self, seconds: float, how: str) -> None:
-        """The endpoint is down for that long, from now on, in that way."""
+        """Take the endpoint down for that long, from now on, in that way."""
         self.world.outages[self.endpoint] = self.world.now, self.world.now + timedelta(seconds=seconds), how
 
     def stop(self, execution_id: str) -> None:
@@ -183,7 +183,7 @@ def carrier_outage(world: World, number: int, begin: Begin) -> None:
     for _ in range(FAILURES_TO_OPEN):
         circuit = circuit.record(Unknown("Twilio answered 503"), False, world.now)
     circuits.save(circuit)
-    story.wait(HEALTHY_TTL.total_seconds())  # no process has it cached as closed any more
+    story.wait(HEALTHY_TTL.total_seconds())  # no process has it cached as closed any longer
     begin()
     story.call("completed")
 
@@ -195,7 +195,7 @@ def asked_before(world: World, number: int, begin: Begin) -> None:
     config = {"pre_dial_hook": {"url": f"{inbox}/hook-{name}"}, "scrub": {"url": f"{inbox}/scrub-{name}"}}
     story.ask("PATCH", f"/v2/agent/{story.agent_id}", {"agent_config": config})
     story.call("completed")
-    story.wait(300)  # what a process reads once is read, and nothing else is cached any more
+    story.wait(300)  # one-time reads are done, and nothing else is still cached
     begin()
     story.call("completed")
 

@@ -14,7 +14,8 @@ from tests.simulation.scenarios import SCENARIOS
 pytestmark = pytest.mark.simulation
 
 NEARLY_ALL = 0.95
-"""A run may make some requests fewer than the one counted: what ends at a window of the stream, for example."""
+"""The share of runs that must reach their point: some make fewer requests than the one counted, for example at the end
+of a window of the stream."""
 LONGEST_RECOVERY = timedelta(minutes=25)
 """A batch worker's lease lasts 16 minutes; its crash is repaired after that. Others are repaired sooner."""
 BY_THE_CLOCK = "moved by calling hours"

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.simulation
 
 
 def late_calls(deliveries_at_once: int | None) -> int:
-    """`EVENTS` events go to an endpoint that hangs; then calls are asked for at an even rate. How many are placed later
-    than `ON_TIME`."""
+    """Send `EVENTS` events to an endpoint that hangs, then request calls at an even rate; return how many calls are
+    placed later than `ON_TIME`."""
     with world_of(1, Faults(1, {})) as world:
         world.functions.account_concurrency = CONCURRENCY
         if deliveries_at_once is not None:
@@ -48,5 +48,5 @@ def test_calls_are_placed_on_time_while_600_events_go_to_an_endpoint_that_hangs(
 
 @pytest.mark.nightly
 def test_without_a_limit_of_deliveries_the_calls_are_late() -> None:
-    """So that the test above can fail."""
+    """Shows that the test above can fail."""
     assert late_calls(1000) > CALLS // 2

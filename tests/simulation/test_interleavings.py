@@ -1,4 +1,4 @@
-"""Every order of the requests of two functions that run at once; see interleavings.py.
+"""Every order of the requests of two functions that run concurrently; see interleavings.py.
 
 `make nightly` runs all orders of those limited here, and three functions at once.
 """
@@ -32,9 +32,9 @@ from tests.simulation.interleavings import (
 from tests.simulation.world import World
 
 MOST = 24
-"""Orders of one pair in the gate, without a safeguard: one of them must violate the promise."""
+"""Orders of one pair in `make test`, without a safeguard: one of them must violate the promise."""
 KEPT = 12
-"""Orders of one pair in the gate, with all safeguards."""
+"""Orders of one pair in `make test`, with all safeguards."""
 
 
 @pytest.mark.simulation
@@ -77,7 +77,7 @@ def _rules_after_the_line() -> Any:
 
 
 def _condition_of_a_reservation() -> Any:
-    """A reservation is stored over whatever is there."""
+    """A reservation overwrites whatever is stored."""
 
     def anyhow(self: DynamoNumbers, account_id: str, number: str, called: CalledNumber, now: Any) -> None:
         save(self, account_id, number, replace(called, version=self.get(account_id, number).version), now)
@@ -87,12 +87,12 @@ def _condition_of_a_reservation() -> Any:
 
 
 def _withdrawing_a_reservation() -> Any:
-    """A reservation that is old is taken for over, though its claim may be under way."""
+    """An old reservation counts as over, although its claim may be under way."""
     return mock.patch.object(one_call, "save", return_value=None)
 
 
 def _use_of_a_holder() -> Any:
-    """Every holder is taken for over."""
+    """Every holder counts as over."""
     return mock.patch.object(one_call, "use_of", return_value=Use.OVER)
 
 
@@ -141,7 +141,7 @@ def _query(pk: str) -> Any:
 
 
 def test_what_requests_to_the_table_commute() -> None:
-    """Two writes of different items do, also in one partition; a query conflicts with every write in its partition."""
+    """Writes of two items commute, even in one partition; a query conflicts with every write in its partition."""
     assert not _write("Q#1", "a").conflicts(_write("Q#1", "b"))
     assert _write("Q#1", "a").conflicts(_write("Q#1", "a"))
     assert _query("Q#1").conflicts(_write("Q#1", "a"))

@@ -26,8 +26,8 @@ def step_of(run: int, kind: str, key: str) -> Step:
 
 
 class Memory:
-    """A run of a program: what each actor has read decides what it writes, and whether it takes its last step. Its keys
-    are its own, as each run of a story has other ids."""
+    """A run of a program: what each actor has read decides what it writes, and whether it takes its last step. Each run
+    has its own keys, as each run of a story has its own ids."""
 
     def __init__(self, program: Program) -> None:
         self.run = next(_RUNS)

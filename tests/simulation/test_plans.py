@@ -1,8 +1,8 @@
-"""A plan equals what then happens if every attempt fails: random policies through the whole dial path, with a carrier
-whose calls ring until they are given up.
+"""A plan predicts what happens if every attempt fails: random policies go through the whole dial path, with a carrier
+whose calls ring until the carrier ends them.
 
-Many calls share a world, since each of its requests to AWS costs a millisecond. Its carrier gives a call up exactly
-after the ring timeout, as a plan assumes; Twilio takes some seconds more.
+Many calls share a world, since each of its requests to AWS costs a millisecond. Its carrier ends a call exactly at the
+ring timeout, as a plan assumes; Twilio takes some seconds more.
 """
 
 import json
@@ -22,17 +22,17 @@ from tests.simulation.faults import Faults
 from tests.simulation.world import World
 
 PARTS, POLICIES = 8, 125
-"""1,000 policies, in parts that run beside each other."""
+"""1,000 policies, in parts that run in parallel."""
 NAMED = 12
-"""Policies with names: with limits, an expiry, hours and retries, some of each."""
+"""Named policies: limits, an expiry, hours and retries, some of each."""
 DAYS = 60
 """How far the clock is moved: past the last attempt of every policy."""
 LATE = timedelta(seconds=1.1)
-"""A timer fires at a whole second, and changes at one instant are stored a millisecond apart: so late each attempt may
-be, and what follows it."""
+"""How late each attempt, and what follows it, may be: a timer fires at a whole second, and changes at one instant are
+stored a millisecond apart."""
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham", "UTC")
 NUMBERS = ("+1212555{:04d}", "+4930901{:05d}", "+7916123{:04d}", "+1415555{:04d}", "+81312345{:03d}", "+3312345{:04d}")
-"""Of one zone each, but +7916: a Russian mobile number, of 14."""
+"""Numbers of one zone each, except +7916: a Russian mobile number has 14."""
 
 
 class PunctualWorld(World):
@@ -166,7 +166,7 @@ def test_a_plan_is_what_happens_if_every_attempt_fails(part: int, world: World) 
 
 
 def check(execution: Execution, plan: dict[str, Any], exact: dict[str, Any], seen: Counter[str]) -> None:
-    """`exact`: the plan of the call itself, where the other does not know the call's own second of a spread."""
+    """`exact`: the plan of the call itself, if `plan` does not know the call's own second of a spread."""
     dialled = [one.dialed_at for one in execution.state.attempts if one.dialed_at is not None]
     what = f"{execution.id}: {execution.calling_rule} {execution.user_number}: {plan} {exact}, but {dialled}"
     sure = [one for one in plan["attempts"] if one["latest_at"] is not None]
@@ -187,7 +187,7 @@ def check(execution: Execution, plan: dict[str, Any], exact: dict[str, Any], see
 
 
 def _settled(because: str) -> str:
-    """Without the instants, which a call's own second of a spread moves."""
+    """Remove the instants, which depend on a call's own second of a spread."""
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "…", because)
 
 

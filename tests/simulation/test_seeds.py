@@ -20,7 +20,7 @@ REGRESSIONS = {
     10089: "A function whose clock was behind removed a contact, not yet due, from its batch's delayed set.",
     10187: "The same, in another batch.",
 }
-"""Seeds that found a defect, and the defect. Of those with the same, `make test` runs one."""
+"""Seeds that found a defect, each with the defect; `make test` runs one seed per defect."""
 RARE_STEPS = {
     "carrier: places call 1 late": "the carrier of these seeds places at once or never",
     "carrier: places call 2 late": "the same",

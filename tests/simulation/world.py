@@ -60,7 +60,7 @@ START = datetime(2026, 1, 26, 14, 0, tzinfo=UTC)
 PORTS = {"API": 4000, "carrier": 4001, "inbox": 4002, "files": 4003}
 HOUR = 3600.0
 LATEST_FOUND = timedelta(minutes=6)
-"""The attempt of a call that the carrier places later than this after the claim may have been given up."""
+"""If the carrier places a call later than this after the claim, its attempt may have been given up."""
 MOST_REQUESTS = 1_000_000
 """A run with more requests is in an endless loop."""
 _CALLBACK = re.compile(r"/callbacks/[^/]+/([0-9a-f-]{36})/(\d+)")
@@ -71,8 +71,8 @@ NEWER_NAME = "zz"
 
 
 def _forget_environments() -> None:
-    """As if every process had been replaced: all caches are empty. AWS clients stay: they cache nothing and are slow to
-    create."""
+    """Empty all caches, as if every process had been replaced. AWS clients stay: they cache nothing and are slow
+    to create."""
     services.services_of.cache_clear()
 
 
@@ -124,7 +124,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Received:
-    """A webhook that an endpoint received. `taken`: it answered 2xx, whether the answer arrived or not."""
+    """A webhook that an endpoint received. `taken`: it answered 2xx, even if the answer was lost."""
 
     endpoint: str
     at: datetime
@@ -136,7 +136,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A stop that was answered at `at`: no call that it covers may be claimed any more.
+    """A stop that was answered at `at`: no call that it covers may be claimed afterwards.
 
     `asked_at`: when it was sent. `at_once`: a covered call is stopped before the answer, its schedule included; the
     contacts of a batch follow later.
@@ -151,7 +151,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Suppressed:
-    """A suppression that was answered at `at`: no attempt of the account to that number may be claimed any more."""
+    """A suppression that was answered at `at`: no attempt of the account to that number may be claimed afterwards."""
 
     at: datetime
     account_id: str
@@ -170,7 +170,7 @@ class Consent:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A scrub's verdict as it was sent. `until`: it may be kept."""
+    """A scrub's verdict as it was sent. `until`: how long it may be kept."""
 
     at: datetime
     allowed: bool
@@ -202,13 +202,13 @@ class Seen:
 
     `answers`: the results of the requests to place a call, by attempt. `claimers`: the invocation that claimed it.
     `files`: the valid numbers of each batch's file, in order; `batch_configs`, `batch_rules`: the retries and the
-    calling rules asked for with it. `calls_of`: calls by agent, and by the lines of a key. `held`: lines in use by
-    agent, or lines of a key, and shard; `held_since`: their sum whenever it
-    changed. `queued`: agents with a call that has waited for a line; `paused`: batches that were ever paused.
-    `settled_at`: when an execution last became final, or an event was last accepted. `received`: webhooks by execution
-    or batch id. `machines`: when the API first accepted the carrier's word that a machine had answered, by attempt.
-    `refused_by_fault`: attempts that a fault of the account refused. `yes_of_hook`: when an agent's hook allowed an
-    attempt; `verdicts`: those of scrubs by agent and number.
+    calling rules requested with it. `calls_of`: calls by agent, and by the lines of a key. `held`: lines in use by
+    agent, or lines of a key, and shard; `held_since`: their sum whenever it changed. `queued`: agents with a call that
+    has waited for a line; `paused`: batches that were ever paused. `settled_at`: when an execution last became final,
+    or an event was last accepted. `received`: webhooks by execution or batch id. `machines`: when the API first
+    accepted the carrier's report that a machine had answered, by attempt. `refused_by_fault`: attempts refused for a
+    fault of the account. `yes_of_hook`: when an agent's hook allowed an attempt; `verdicts`: those of scrubs by agent
+    and number.
     """
 
     placed: dict[tuple[str, int], list[Placed]] = field(default_factory=lambda: defaultdict(list))
@@ -246,8 +246,8 @@ class Seen:
 
 @dataclass(frozen=True)
 class AccountFault:
-    """A fault that only a person can mend, and does at `until`: the carrier refuses each request to place a call whose
-    `field` begins with `value` (empty: each request), with this HTTP status and code."""
+    """A fault that only a person can fix, at `until`. Before that the carrier refuses each request to place a call
+    whose `field` begins with `value` (empty: each request), with this HTTP status and code."""
 
     begin: datetime
     until: datetime
@@ -375,7 +375,7 @@ class World(LocalStack):
     def _by_newer_versions(
         self, encode: Callable[[Execution], dict[str, Any]]
     ) -> Callable[[Execution], dict[str, Any]]:
-        """Encodes as the running version does: a newer one adds an attribute unknown to this one."""
+        """Encode as the running version does: a newer one adds an attribute unknown to this one."""
 
         def written(execution: Execution) -> dict[str, Any]:
             item = encode(execution)
@@ -445,7 +445,7 @@ class World(LocalStack):
         self.trace(f"VIOLATED {invariant}: {what}")
 
     def was_in_trouble(self, invocation: Invocation) -> bool:
-        """Whether it was killed, or one of its requests to AWS failed."""
+        """Whether the invocation was killed, or one of its requests to AWS failed."""
         return invocation.gone is not None or invocation.request_id in self._in_trouble
 
     def judge(self, promise: str, holds: bool, what: str | Callable[[], str]) -> None:
@@ -455,13 +455,13 @@ class World(LocalStack):
             self.violate(promise, what if isinstance(what, str) else what())
 
     def stopped(self, stop: Stopped) -> None:
-        """A stop has been answered with 2xx."""
+        """Record a stop that was answered with 2xx."""
         self.seen.stops.append(stop)
         for check in self.on_stopped:
             check(self, stop)
 
     def suppressed(self, suppressed: Suppressed) -> None:
-        """A suppression has been answered with 2xx."""
+        """Record a suppression that was answered with 2xx."""
         self.seen.suppressed.append(suppressed)
         waiting = (one for one in self.seen.executions.values() if one.user_number == suppressed.number)
         self.checked["no dial to a suppressed number"] += sum(
@@ -469,7 +469,7 @@ class World(LocalStack):
         )
 
     def _wrote(self, old: Image | None, new: Image | None) -> None:
-        """A write of one item of the table, at its true time."""
+        """Record a write of one item of the table, at its true time."""
         if (self.faults.rates["index stale"] or self.faults.rates["read stale"]) and self.faults.active:
             self._history.append((self.now, None if old is None else old.plain, None if new is None else new.plain))
         if new is None:
@@ -562,7 +562,7 @@ class World(LocalStack):
     # ---- AWS ------------------------------------------------------------------------------------------------------
 
     def _between(self, service: str, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
-        """One request of a function to AWS, with faults."""
+        """Send one request of a function to AWS, with faults."""
         invocation, faults = self.functions.current(), self.faults
         if invocation is None:
             return ask()
@@ -614,7 +614,7 @@ class World(LocalStack):
         return answer
 
     def _asked_in_part(self, operation: str, body: bytes, ask: Callable[[], Answer]) -> Answer:
-        """Send it; DynamoDB may process a request for many items in part, and reports which are left."""
+        """Send the request; DynamoDB may process a request for many items in part, and reports which are left."""
         faults = self.faults
         if operation == "BatchGetItem" and faults.strikes("batch get partial"):
             return _unprocessed(body, ask(), faults)
@@ -798,7 +798,7 @@ class World(LocalStack):
         return answer
 
     def _cancel(self, sent: Request, down: bool, read: float) -> Response:
-        """A request to cancel a call, with the faults of one to place a call."""
+        """A request to cancel a call, with the same faults as a request to place one."""
         self._on_the_way(down, read)
         self._slowly(read * 0.5)
         answer = self.carrier.respond(sent)
@@ -818,7 +818,7 @@ class World(LocalStack):
             self.functions.sleep(self.faults.between(0.1, most))
 
     def _on_the_way_back(self, answer: Response | None, read: float) -> Response:
-        """Faults after the carrier has done what was asked."""
+        """Faults after the carrier has processed the request."""
         if self.faults.strikes("carrier timeout after placing"):
             self.functions.sleep(read)
             raise NoAnswer("no answer in time")
@@ -1032,7 +1032,7 @@ class World(LocalStack):
     # ---- clients --------------------------------------------------------------------------------------------------
 
     def request(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Response:
-        """One HTTP request to the API, from outside."""
+        """Send one HTTP request to the API, from outside."""
         parts = urlsplit(target)
         sent = {"host": f"127.0.0.1:{PORTS['API']}", **(headers or {})}
         request = Request(method, parts.path, parts.query, list(sent.items()), body, "203.0.113.7", "HTTP/1.1")
@@ -1041,7 +1041,7 @@ class World(LocalStack):
     def ask_as(
         self, account: Account, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Response:
-        """One request of a customer. A body that is not bytes is sent as JSON."""
+        """Send one request of a customer. A body that is not bytes is sent as JSON."""
         self._numbered += 1
         sent = {"Authorization": f"Bearer {account.key}", "X-Number": str(self._numbered), **(headers or {})}
         if body is not None and not isinstance(body, bytes):

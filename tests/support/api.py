@@ -1,4 +1,4 @@
-"""The api function on an emulated AWS: gateway events in, answers out, each checked against its OpenAPI document."""
+"""The api function on an emulated AWS: gateway events in, answers out, each checked against the OpenAPI document."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def _matches(template: str, path: str) -> bool:
 
 
 def check_error(answer: gateway.Answer) -> None:
-    """Assert that the body is the one that all errors have."""
+    """Assert that the body has the form of all errors."""
     Draft202012Validator({"$ref": "#/components/schemas/ErrorBody", "components": _components()}).validate(answer.json)
     assert answer.json["error"] == answer.status
     assert answer.json["message"] == answer.json["detail"]
@@ -135,7 +135,7 @@ class Api:
         query: str = "",
         base64_encoded: bool = False,
     ) -> gateway.Answer:
-        """Send a request; `body` as JSON, bytes unchanged."""
+        """Send a request; `body` is sent as JSON, bytes unchanged."""
         sent = dict(headers or {})
         if key is not None:
             sent.setdefault("Authorization", f"Bearer {key}")
@@ -163,7 +163,7 @@ class Api:
         return agent_id
 
     def call(self, agent_id: str, key: str = API_KEY, **fields: Any) -> str:
-        """Create a call, and return its execution id."""
+        """Create a call and return its execution id."""
         body = {"agent_id": agent_id, "recipient_phone_number": NUMBER} | fields
         answer = self.send("POST", "/call", body, key=key)
         assert answer.status == 200, answer.text
@@ -172,14 +172,14 @@ class Api:
 
 
 _RUNNING: list[Api] = []
-"""The API of the test that runs."""
+"""The API of the running test."""
 _ACCOUNTS: list[dict[str, Any]] = []
-"""The items of the two accounts, once they were created."""
+"""The stored items of the two accounts, once created."""
 
 
 @contextmanager
 def aws() -> Iterator[None]:
-    """An emulated AWS with an empty table, and the api function's environment. A module shares them: building the
+    """An emulated AWS with an empty table, and the api function's environment. A module shares them, since building the
     clients is slow."""
 
     def now() -> datetime:
@@ -201,7 +201,7 @@ def aws() -> Iterator[None]:
 @contextmanager
 def running_api() -> Iterator[Api]:
     """Within `aws()`: two accounts, each with a key, and nothing else; the clock stays at `TEN` until set."""
-    services_of.cache_clear()  # what it remembers is of another test
+    services_of.cache_clear()  # it caches services of another test
     api = Api()
     system.use(now=lambda: api.now)
     _RUNNING.append(api)

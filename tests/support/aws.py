@@ -1,4 +1,4 @@
-"""The emulated AWS of the local stack, without the stack: for tests of the API and of the stores."""
+"""The emulated AWS of the local stack, without the stack, for tests of the API and of the stores."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ DELIVER = Function("DeliverFunction", "redial-deliver", "functions.deliver.handl
 
 
 class Clock(Timeline):
-    """Shows the time `now`, and runs no event."""
+    """Shows the time `now` and runs no events."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__(now(), speed=0)
@@ -39,7 +39,7 @@ Asked = Callable[[str, Any], None]
 
 
 class _Functions(Invoker):
-    """Runs no function."""
+    """Runs no functions."""
 
     def __init__(self, clock: Clock, asked: Asked) -> None:
         super().__init__(clock, (BATCH, DIAL, DELIVER), lambda function: lambda event, context: None)
@@ -50,7 +50,7 @@ class _Functions(Invoker):
 
 
 class _Queues(Queues):
-    """Their messages go nowhere."""
+    """Drops all messages."""
 
     def __init__(self, clock: Clock, functions: Invoker, aws: Aws, asked: Asked) -> None:
         queues = [Queue(one.name, one, 60, 3600, "", 3) for one in (DIAL, DELIVER)]
@@ -82,7 +82,7 @@ def emulated_aws(now: Callable[[], datetime] = lambda: TEN, asked: Asked = _igno
 
 @contextmanager
 def dynamodb_with_table() -> Iterator["DynamoDBClient"]:
-    """A client of the emulated DynamoDB, which has an empty table."""
+    """A client of the emulated DynamoDB, which has one empty table."""
     with emulated_aws():
         client = boto3.client("dynamodb")
         create_table(client)

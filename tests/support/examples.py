@@ -5,17 +5,17 @@ from hypothesis import settings
 GATE, NIGHTLY = "gate", "nightly"
 """Hypothesis profiles. `make nightly` asks for its own; pyproject.toml names the default."""
 WHOLE = 100
-"""Examples of a test that names no number."""
+"""Examples of a test that gives no number."""
 
 
 def register_profiles() -> None:
-    """Both try the same examples in each run, without a deadline, and keep nothing between runs."""
+    """Register both profiles: each run tries the same examples, without a deadline, and keeps nothing between runs."""
     settings.register_profile(GATE, settings.get_profile("ci"), max_examples=WHOLE // 3)
     settings.register_profile(NIGHTLY, settings.get_profile("ci"), max_examples=WHOLE)
 
 
 def step() -> int:
-    """1 in `make nightly`, 3 in `make test`: which of many generated cases are tried, every one or every third."""
+    """Try every case in `make nightly` (1), every third one in `make test` (3), of many generated cases."""
     return round(WHOLE / settings().max_examples)
 
 

@@ -84,7 +84,7 @@ def _listed(counts: Mapping[Any, int]) -> str:
 def run(
     url: str, examples: int, complete: Callable[[Case[Any]], None] | None = None, *, step: int = 1, **options: Any
 ) -> Campaign:
-    """Send requests to the API at `url`: some `examples` random ones for each operation, and every `step`-th case of
+    """Send requests to the API at `url`: about `examples` random ones for each operation, and every `step`-th case of
     the coverage phase. The same requests are made each time.
 
     `complete` fills in what no schema can express in a valid request, such as an id that exists. `options` are
@@ -117,8 +117,8 @@ def run(
 
 @contextmanager
 def _hooked(complete: Callable[[Case[Any]], None] | None, step: int) -> Iterator[None]:
-    """Thin the coverage phase, and complete every request before it is sent. No request declares its length:
-    that is HTTP's part, not the API's."""
+    """Thin the coverage phase, and complete every request before it is sent. No request declares its length: that is
+    the job of HTTP, not of the API."""
     cases: Counter[str] = Counter()
 
     def filter_case(context: HookContext, case: Case[Any]) -> bool:
@@ -168,7 +168,7 @@ def _record(campaign: Campaign, phase: str, recorder: ScenarioRecorder) -> None:
 
 
 def two_accounts(directory: Path, keys: Mapping[str, str]) -> dict[str, Any]:
-    """The setting `auth` of a campaign by several accounts, by names and API keys. None may see another's data."""
+    """The setting `auth` for a campaign by several accounts: names and API keys. No account may see another's data."""
     file = directory / "accounts.json"
     users = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}

@@ -21,12 +21,12 @@ PACKAGE = "generated_redial_client"
 
 
 def generate_client(folder: Path, base_url: str) -> list[str]:
-    """Generate the package `PACKAGE` in `folder` from the document served at `base_url`; returns the generator's
+    """Generate the package `PACKAGE` in `folder` from the document served at `base_url`. Returns the generator's
     warnings and errors."""
     source = folder / "openapi.json"
     source.write_bytes(request("GET", f"{base_url}/openapi.json").body)
     config = Config.from_sources(
-        ConfigFile(post_hooks=[]),  # by default ruff, to format the code
+        ConfigFile(post_hooks=[]),  # by default it runs ruff, to format the code
         MetaType.NONE,
         document_source=source,
         file_encoding="utf-8",
@@ -38,7 +38,7 @@ def generate_client(folder: Path, base_url: str) -> list[str]:
 
 class GeneratedClient:
     """The generated package. Each request asserts that the answer has the expected status, was parsed as the documented
-    model, and lost nothing by that. `called`: the ids of the operations so far."""
+    model, and lost nothing in parsing. `called`: the ids of the operations called so far."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.client = self._module("client").AuthenticatedClient(base_url=base_url, token=api_key)
@@ -66,7 +66,7 @@ class GeneratedClient:
         return self._module("types").File(payload=BytesIO(content), file_name=name, mime_type="text/csv")
 
     def do(self, operation_id: str, *path: str, expect: int = 200, **arguments: Any) -> Any:
-        """Call an operation, and return its parsed answer."""
+        """Call an operation and return its parsed answer."""
         self.called.add(operation_id)
         operation = self._module(f"api.{self._tags[operation_id]}.{operation_id}")
         answer = operation.sync_detailed(*path, client=self.client, **arguments)
@@ -81,12 +81,12 @@ class GeneratedClient:
 
 
 def _plain(parsed: Any) -> Any:
-    """A parsed answer as JSON again."""
+    """A parsed answer, converted back to JSON."""
     return [_plain(one) for one in parsed] if isinstance(parsed, list) else _without_times(parsed.to_dict())
 
 
 def _without_times(value: Any) -> Any:
-    """`value` with times as datetimes: a client writes them in another form of ISO 8601."""
+    """`value` with times as datetimes: a client writes them in another ISO 8601 format."""
     if isinstance(value, dict):
         return {name: _without_times(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -98,7 +98,7 @@ def _without_times(value: Any) -> Any:
 
 @contextmanager
 def loaded_client(folder: Path, base_url: str, api_key: str) -> Iterator[GeneratedClient]:
-    """The client in `folder`, for as long as its package can be imported."""
+    """The client in `folder`, with its package importable within the context."""
     sys.path.insert(0, str(folder))
     try:
         generated = GeneratedClient(base_url, api_key)

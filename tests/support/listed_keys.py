@@ -1,4 +1,4 @@
-"""DynamoDB's client for listings of very many calls: sorted keys in memory, which count what is read of them."""
+"""A DynamoDB client for listings of very many calls: sorted keys in memory, with a count of the keys read."""
 
 import bisect
 from collections import defaultdict
@@ -7,11 +7,11 @@ from typing import Any
 from redial.wire.stored_execution import LISTING_SHARDS, listing_shard
 
 KEYS_IN_A_MEGABYTE = 6_000
-"""Keys in one answer of a query, about."""
+"""The approximate number of keys in one answer of a query."""
 
 
 class ListedKeys:
-    """The index `listing` of one agent, and the items `N#<agent>`. `requests` and `keys`: what was read."""
+    """The index `listing` of one agent, and the items `N#<agent>`. `requests` and `keys` count reads."""
 
     def __init__(self, agent_id: str) -> None:
         self.agent_id = agent_id
@@ -20,7 +20,7 @@ class ListedKeys:
         self.requests = self.keys = 0
 
     def add(self, kind: str, created_ms: int, execution_id: str) -> None:
-        """List a call; `sort` before the first query."""
+        """List a call; call `sort` before the first query."""
         shard = listing_shard(self.agent_id, int(execution_id[-2:], 16) % LISTING_SHARDS)
         self.listed[shard].append(f"{kind}#{created_ms:013d}#{execution_id}")
 

@@ -60,7 +60,7 @@ class LocalClient:
         return request(method, self.stack.url + path, body, sent)
 
     def configure(self, **config: Any) -> Any:
-        """Change parts of the first agent's configuration; the agent after it."""
+        """Change parts of the first agent's configuration; return the changed agent."""
         answer = self.api("PATCH", f"/v2/agent/{self.stack.agent_id}", {"agent_config": config})
         assert answer.status == 200, answer
         return answer.json
@@ -70,7 +70,7 @@ class LocalClient:
         return every_item(self.stack.aws.client("dynamodb"), self.stack.environment["TABLE_NAME"])
 
     def call(self, to: str, **fields: Any) -> str:
-        """Create a call by the first agent, and return its execution id."""
+        """Create a call by the first agent and return its execution id."""
         body = {"agent_id": self.stack.agent_id, "recipient_phone_number": to, **fields}
         answer = self.api("POST", "/call", body)
         assert answer.status == 200, answer
@@ -100,7 +100,7 @@ class LocalClient:
         self.stack.clock.advance(minutes)
 
     def assert_sound(self) -> None:
-        """Assert that nothing failed unnoticed: no event, no function, no dead letter."""
+        """Assert that nothing failed unnoticed: no failed event or function, and no dead letter."""
         stack = self.stack
         assert stack.clock.failures == []
         assert stack.functions.failures == []

@@ -5,7 +5,7 @@ Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is
 - It ignores the OpenAPI document that SAM creates from `HttpApi` events: the HTTP API has no routes. They are added
   through the apigatewayv2 API, from the template's events.
 - With AUTH=true functions run under their own roles, and forbidden requests are rejected. But it assumes every schedule
-  in the default group, checks BatchExecuteStatement as an action where AWS checks each statement's own, and ignores
+  in the default group, checks BatchExecuteStatement as an action where AWS checks each statement's action, and ignores
   dynamodb:LeadingKeys. Roles also get the default group's schedules, and dynamodb:BatchExecuteStatement with
   PartiQLInsert; tests/infrastructure/test_permissions.py checks leading keys against requests.
 - It rejects a stack with a resource of unknown type (such as AWS::Logs::QueryDefinition), or with an alarm over several
@@ -17,7 +17,7 @@ Limitations of the emulator (1.5.33), and the workarounds here; template.yaml is
 - It reads the queues of dial and deliver as Lambda does, but without a role: what the roles permit Lambda to do with
   their queue is not checked. It takes a mapping's limit from the template as text, and then reads nothing: the limit is
   set again, as a number.
-- Functions run with its own Python on the local architecture, whatever the template says. The layer is built for those.
+- Functions run with its own Python on the local architecture, whatever the template says. The layer is built for these.
 - It ignores the table's TTL and point-in-time recovery, the bucket's lifecycle, and route throttling; it has neither
   tracing nor loop detection.
 """
@@ -74,11 +74,11 @@ class MiniStack(Stack):
         return self.session.client(service, endpoint_url=self.endpoint)  # type: ignore[call-overload]
 
     def content(self, path: Path) -> bytes:
-        """As `Stack.content`, but of the template what the emulator can deploy."""
+        """Like `Stack.content`, but only the part of the template that the emulator can deploy."""
         return _fitted(path) if path.name == dist.PLAIN else super().content(path)
 
     def deploy(self, made: Path, **parameters: str) -> None:
-        """As `Stack.deploy`, with the workarounds for the emulator."""
+        """Like `Stack.deploy`, with the workarounds for the emulator."""
         super().deploy(made, **parameters)
         self._allow_contacts()
         self.client("s3").delete_bucket_policy(Bucket=self.outputs()["FilesBucketName"])
@@ -91,7 +91,7 @@ class MiniStack(Stack):
             lambda_.update_event_source_mapping(UUID=mapping["UUID"], **changed)
 
     def set_environment(self, **variables: str) -> None:
-        """Override variables of every function that has them: with local addresses, which the template rightly
+        """Override variables of every function that has them with local addresses, which the template rightly
         rejects."""
         client = self.client("lambda")
         for function in functions():
@@ -125,7 +125,7 @@ class MiniStack(Stack):
         return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
 
     def allow_schedules(self) -> None:
-        """Permit the functions' roles for the default group's schedules what they may for their own group's."""
+        """Grant the functions' roles the same rights to the default group's schedules as to their own group's."""
         own = f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/{STACK}/*"
 
         def in_the_default_group(statement: dict[str, Any]) -> dict[str, Any] | None:
@@ -134,7 +134,7 @@ class MiniStack(Stack):
         self._allow_too("schedules", in_the_default_group)
 
     def _allow_contacts(self) -> None:
-        """Permit BatchExecuteStatement to the roles with PartiQLInsert."""
+        """Allow BatchExecuteStatement to the roles with PartiQLInsert."""
 
         def several(statement: dict[str, Any]) -> dict[str, Any] | None:
             if statement["Action"] != "dynamodb:PartiQLInsert":
@@ -144,7 +144,7 @@ class MiniStack(Stack):
         self._allow_too("contacts", several)
 
     def _allow_too(self, name: str, also: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Add to each role a policy of that name with `also` of each statement (None: nothing)."""
+        """Add a policy of that name to each role, with `also` applied to each of its statements (None: add nothing)."""
         iam = self.client("iam")
         for resource in self.resources().values():
             if resource["ResourceType"] != "AWS::IAM::Role":
@@ -169,10 +169,10 @@ class MiniStack(Stack):
 
     @contextmanager
     def stream_read(self) -> Iterator[None]:
-        """Invoke tally with the table's stream from its beginning, as Lambda does with windows, within the context.
+        """Within the context, invoke tally with the table's stream from its beginning, as Lambda does with windows.
 
-        Only records of calls are read, as the template's filter has it. Those for which tally fails are repeated every
-        half second; if they still fail at the end, the failure is raised.
+        Only records of calls are read, as in the template's filter. If tally fails, its records are repeated every half
+        second; if they still fail at the end, the failure is raised.
         """
         reader = _StreamReader(self)
         thread = threading.Thread(target=reader.run, daemon=True)
@@ -187,7 +187,7 @@ class MiniStack(Stack):
 
 
 def _fitted(path: Path) -> bytes:
-    """The template adapted to the emulator, as described at the head of this file."""
+    """The template adapted to the emulator, as described at the top of this file."""
     document = json.loads(path.read_text())
     resources, known = document["Resources"], _known_types()
     for name, resource in list(resources.items()):

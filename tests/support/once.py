@@ -1,4 +1,4 @@
-"""Fixtures that are made once for all workers of pytest-xdist, which share no memory."""
+"""Fixtures that are made once for all workers of pytest-xdist, which do not share memory."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ import pytest
 
 
 def made_once(temporary: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A new folder of this run, filled by `make`: by the first worker that asks for that name."""
+    """A new folder of this run, filled with `make` by the first worker that asks for that name."""
     base = temporary.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # each worker has a folder in the run's
+        base = base.parent  # each worker has a folder inside the run's
     folder = base / name
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

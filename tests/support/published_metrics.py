@@ -7,7 +7,7 @@ from redial.runtime.telemetry import METRICS
 from tests.support.template import template
 
 SUM, MOST, PERCENTILE = "Sum", "Maximum", "p"
-"""The meaningful statistic of a metric: a sum of events, the maximum of a level, a percentile of times (p50, p99)."""
+"""The statistic that suits a metric: a sum of events, the maximum of a level, a percentile of times (p50, p99)."""
 
 _LAMBDA = ({"FunctionName"}, {"FunctionName", "Resource"}, {"FunctionName", "Resource", "ExecutedVersion"})
 _OF_AWS: dict[tuple[str, str], tuple[str, tuple[set[str], ...]]] = {
@@ -29,10 +29,10 @@ _OF_AWS: dict[tuple[str, str], tuple[str, tuple[set[str], ...]]] = {
     ("AWS/SQS", "ApproximateNumberOfMessagesDelayed"): (MOST, ({"QueueName"},)),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): (MOST, ({"QueueName"},)),
 }
-"""Metrics with their series' dimensions, by the services' documentation: …/apigateway/latest/developerguide/
-http-api-metrics.html, …/amazondynamodb/latest/developerguide/metrics-dimensions.html, …/lambda/latest/dg/
-monitoring-metrics-types.html and monitoring-metrics-view.html, …/AWSSimpleQueueService/latest/SQSDeveloperGuide/
-sqs-available-cloudwatch-metrics.html"""
+"""Metrics with their series' dimensions, from the services' documentation:
+…/apigateway/latest/developerguide/http-api-metrics.html,
+…/amazondynamodb/latest/developerguide/metrics-dimensions.html, …/lambda/latest/dg/monitoring-metrics-types.html and
+monitoring-metrics-view.html, …/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html"""
 _NAMES = {
     "ApiId": ("AWS::Serverless::HttpApi", ""),
     "FunctionName": ("AWS::Serverless::Function", ""),
@@ -54,14 +54,14 @@ def _meant(value: Any) -> str:
 
 
 def what_is_wrong(namespace: str, name: str, dimensions: dict[str, Any], statistic: str) -> str | None:
-    """Why a metric has no such series, or why that statistic is meaningless; None if neither."""
+    """Why a metric has no such series, or why the statistic does not suit it; None if all is well."""
     named = {dimension: _meant(value) for dimension, value in dimensions.items()}
     if namespace == "Redial":
         kind, wrong = _ours(name, named)
     else:
         kind, wrong = _of_aws(namespace, name, named)
     if kind == MOST and namespace == "Redial" and statistic == "SampleCount":
-        return wrong  # that it was counted at all: what counts it runs
+        return wrong  # the number of samples shows that their source runs
     if wrong is None and not (re.fullmatch(r"p\d\d", statistic) if kind == PERCENTILE else statistic == kind):
         wrong = f"{name}: {statistic} tells nothing of it"
     return wrong

@@ -74,7 +74,7 @@ def _read_request(connection: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
-    """A server, for the duration of the block."""
+    """Run a server within the context."""
     server = RawServer(script, tls)
     try:
         yield server

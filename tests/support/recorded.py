@@ -1,4 +1,4 @@
-"""Recorded answers of the past in the present words of the contract."""
+"""Recorded answers of the past, translated into the contract's current terms."""
 
 from typing import Any
 
@@ -17,18 +17,19 @@ OF_THE_ATTEMPT = frozenset(
 
 
 def in_todays_words(answer: Any) -> Any:
-    """A recorded answer without what is said otherwise today; what is recorded beside it must still be said.
+    """Return a recorded answer without the fields that the contract now expresses differently; all others must be
+    unchanged.
 
-    The sentence that was `termination_reason` is `ended_because`. `hangup_provider_code` is an integer. `hangup_by` has
-    other words, and it and `ring_duration` are derived where they were null. A waiting retry shows the attempt before
-    it instead of nothing.
+    The sentence in `termination_reason` is now in `ended_because`. `hangup_provider_code` is an integer. `hangup_by`
+    has other values, and it and `ring_duration` are derived where they were null. A waiting retry shows the attempt
+    before it instead of nothing.
     """
     if isinstance(answer, list):
         return [in_todays_words(one) for one in answer]
     if not isinstance(answer, dict):
         return answer
     said = {name: in_todays_words(value) for name, value in answer.items()}
-    if "termination_reason" in said and "ended_because" not in said:  # else it is in the present words
+    if "termination_reason" in said and "ended_because" not in said:  # otherwise it uses the current terms
         said["ended_because"] = said.pop("termination_reason")
     if said.get("hangup_provider_code") is not None:
         said["hangup_provider_code"] = int(said["hangup_provider_code"])

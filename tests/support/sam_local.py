@@ -3,7 +3,7 @@
 `python -m tests.support.sam_local` starts the environment, prints the commands and waits; see docs/sam-local.md.
 
 SAM passes only declared variables to a container, so a copy of the built template declares the address of the emulated
-AWS. The copy has its loops expanded, and the local architecture instead of Lambda's.
+AWS. In the copy, loops are expanded, and the local architecture replaces Lambda's.
 """
 
 import json
@@ -54,7 +54,7 @@ class SamLocal:
         self.aws = aws
 
     def put_records(self) -> None:
-        """Create the table anew, with the sample events' items as of now."""
+        """Recreate the table, with the sample events' items as of now."""
         dynamodb = self.aws.client("dynamodb")
         if STACK in dynamodb.list_tables()["TableNames"]:
             dynamodb.delete_table(TableName=STACK)
@@ -83,7 +83,7 @@ class SamLocal:
 
     @staticmethod
     def api_command(port: int) -> list[str]:
-        """The command; its flag keeps a function's container for further requests."""
+        """The command; its flag keeps a function's container for later requests."""
         return _sam_local("start-api", "--port", str(port), "--warm-containers", "LAZY")
 
     @contextmanager
@@ -173,7 +173,7 @@ def _write_template(aws: MiniStack) -> None:
     shared["Architectures"] = [processor]
     shared["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = aws.endpoint
     document["Resources"]["RedialLayer"]["Properties"]["CompatibleArchitectures"] = [processor]
-    path.write_text(json.dumps(document))  # which is YAML too
+    path.write_text(json.dumps(document))  # JSON is valid YAML
 
 
 def _write_environment(aws: MiniStack) -> None:

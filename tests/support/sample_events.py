@@ -30,13 +30,13 @@ TWILIO_SECRET = {
     "account_sid": "ACee3ef3d4b96904ecb1e47b01292795fe",
     "auth_token": "74d66d4241fdd26dac4cb8948f5dab0f",
 }
-"""The account of the callbacks: the emulated carrier's with seed 0, as in `make run`. Their signatures use this token
+"""The account of the callbacks: the emulated carrier's with seed 0, as in `make run`. Their signatures use its token
 and the host in the payload."""
 AGENT_ID = samples.AGENT_ID
 WAITING, RETRY, RINGING, UNDELIVERED = (f"e000000{number}-0000-4000-8000-00000000000{number}" for number in range(1, 5))
-"""Executions: due for the first dial; due for the second; placed; with events to deliver."""
+"""Executions: due for the first dial, due for the second dial, placed, and with events to deliver."""
 BATCH = "e0000006000040008000000000000006"
-"""A batch of one contact that is due to start."""
+"""A batch with one contact that is due to start."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def sample_events() -> list[SampleEvent]:
 
 
 def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhook_url: str | None = None) -> None:
-    """Store the payloads' records in the table, as of `now` (aware UTC)."""
+    """Store the payloads' records in the table, with times relative to `now` (aware UTC)."""
     keys.ensure_account(
         account_id=ACCOUNT_ID,
         name="Sample account",
@@ -83,7 +83,7 @@ def put_records(client: "DynamoDBClient", table_name: str, now: datetime, webhoo
 
 def _executions(now: datetime) -> tuple[Execution, ...]:
     def queued(execution_id: str, at: datetime) -> Execution:
-        number = f"+1415555030{execution_id[7]}"  # each its own: a number is not called twice at once
+        number = f"+1415555030{execution_id[7]}"  # a number of its own, since no number is called twice at once
         execution = Execution(execution_id, ACCOUNT_ID, AGENT_ID, at, number, retry_config=samples.RETRIES)
         return samples.saved(execution.begin(at, None))
 

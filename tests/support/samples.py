@@ -57,14 +57,14 @@ def call_id(attempt: int) -> str:
 
 
 def placed(execution: Execution, now: datetime) -> Execution:
-    """The current attempt claimed at `now` and accepted by the carrier a second later."""
+    """The execution after its current attempt is claimed at `now` and accepted by the carrier a second later."""
     number = execution.state.attempt.number
     claimed = saved(execution.claim(now, CALLER_ID, 0, "a1b2c3d4"))
     return saved(claimed.answered_by_carrier(number, Accepted(call_id(number)), now + seconds(1), 0.5))
 
 
 def reported(execution: Execution, status: Status, now: datetime, **outcome: object) -> Execution:
-    """The carrier's report of the current attempt; `outcome`: fields for a final status."""
+    """The execution after the carrier's report of the current attempt; `outcome`: fields for a final status."""
     number = execution.state.attempt.number
     final = Outcome(status, **outcome) if outcome or status not in _LIVE else None  # type: ignore[arg-type]
     return saved(execution.reported(number, CallReport(call_id(number), status, final), now))

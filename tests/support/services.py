@@ -1,4 +1,4 @@
-"""Containers of services for tests: with a few services given, or with every store over a table."""
+"""Containers of services for tests: with a few given services, or with every store of a table."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -38,9 +38,9 @@ R = TypeVar("R")
 
 
 class GivenServices:
-    """`ports.Services` with just the services that are given; any other raises `AttributeError` when it is used.
+    """`ports.Services` with only the given services; any other raises `AttributeError` when it is used.
 
-    The clock stands at `at`, which a test may set, unless `now` is given. Nothing sleeps; chance is always 0.5.
+    The clock is fixed at `at`, which a test may set, unless `now` is given. Nothing sleeps; chance is always 0.5.
     """
 
     defaults: Defaults = NO_DEFAULTS
@@ -91,10 +91,10 @@ class GivenServices:
         return self.at
 
     def sleep(self, seconds: float) -> None:
-        """Returns at once."""
+        """Return at once."""
 
     def each(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
-        """One after the other."""
+        """Process the items one after the other."""
         return [work(item) for item in items]
 
     def new_id(self) -> str:
@@ -105,12 +105,12 @@ class GivenServices:
 
 
 def no_policies(label: str) -> Policy:
-    """For an account without policies: raises `InvalidInput`."""
+    """Raise `InvalidInput`, as for an account without policies."""
     raise InvalidInput.of("policy", f"there is no policy {label}")
 
 
 class TableServices(GivenServices):
-    """The same, and every store of the table `TABLE_NAME`."""
+    """Given services, and every store of the table `TABLE_NAME`."""
 
     executions: DynamoExecutions
     listings: DynamoListings
@@ -137,8 +137,8 @@ class TableServices(GivenServices):
 def table_services(
     client: "DynamoDBClient", table_name: str = TABLE_NAME, now: Callable[[], datetime] | None = None, **given: Any
 ) -> TableServices:
-    """The adapters over that table, which remember nothing unless `now` is given; and what is `given`, in their place
-    or beside them."""
+    """Adapters for that table, which cache nothing unless `now` is given; services in `given` replace or add to
+    them."""
     executions, batches = DynamoExecutions(client, table_name), DynamoBatches(client, table_name)
     stores: dict[str, Any] = {
         "executions": executions,

@@ -1,4 +1,4 @@
-"""A stack of this repository in an AWS account: created from a release's files, updated, deleted and inspected.
+"""A stack of this repository in an AWS account: create it from a release's files, update, delete and inspect it.
 
 The account is that of the current credentials, or an emulated one (tests/support/ministack.py adds the workarounds).
 """
@@ -19,7 +19,7 @@ from tests.support.template import ROOT, functions
 
 SAM = ROOT / ".venv-sam/bin/sam"
 POLL_SECONDS, CHANGE_SECONDS = 2, 1800
-"""How often a creation, update or deletion is asked for, and for how long."""
+"""How often to check a creation, update or deletion, and for how long."""
 
 
 class CommandFailed(Exception):
@@ -43,7 +43,7 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 def build(folder: Path, python: str, processor: str = platform.machine()) -> None:
-    """`sam build`, with the layer for that Python version and architecture instead of Lambda's."""
+    """Run `sam build`, with the layer for that Python version and architecture instead of Lambda's."""
     run(
         SAM,
         "build",
@@ -57,7 +57,7 @@ def build(folder: Path, python: str, processor: str = platform.machine()) -> Non
 
 
 def make_dist(folder: Path, python: str, processor: str = platform.machine()) -> Path:
-    """What `make dist` makes, with the layer for that Python version and architecture; returns its folder."""
+    """Make a release as `make dist` does, with the layer for that Python version and architecture; return its path."""
     processor = "aarch64" if processor == "arm64" else processor
     dist.build_layer(folder / "layer", LAYER_PYTHON=python, LAYER_PROCESSOR=processor)
     dist.write(folder / "layer", folder / "dist")
@@ -65,7 +65,7 @@ def make_dist(folder: Path, python: str, processor: str = platform.machine()) ->
 
 
 def with_changed_code(made: Path, folder: Path) -> Path:
-    """`make_dist`'s result in `made`, made in `folder` with another layer: one more module, which is never imported."""
+    """Make the release of `made` in `folder` with another layer, which has one more module that is never imported."""
     shutil.copytree(made.parent / "layer", folder / "layer")
     (folder / "layer/python/redial/changed.py").write_text('"""Here to make the layer another one."""\n')
     dist.write(folder / "layer", folder / "dist")
@@ -118,7 +118,7 @@ class Stack:
             s3.put_object(Bucket=self.bucket, Key=f"{dist.PREFIX}/{path.name}", Body=self.content(path))
 
     def content(self, path: Path) -> bytes:
-        """What is uploaded of a release's file: all of it."""
+        """The content to upload for a release's file: all of it."""
         return path.read_bytes()
 
     def _wait_for(self, waiter: str, stack: str) -> None:
@@ -230,4 +230,4 @@ _LOOKS = {
     "AWS::Scheduler::ScheduleGroup": ("scheduler", "get_schedule_group", "Name", ""),
 }
 """How to find a resource by its physical id: service, operation, argument (a list if its name ends in s), and the part
-of the answer that is empty for a missing one (without it, an error is raised)."""
+of the answer that is empty for a missing resource (if empty, an error is raised)."""

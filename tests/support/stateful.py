@@ -1,8 +1,8 @@
 """The resources of template.yaml that must never be replaced, and the properties whose change replaces them.
 
 They hold data, or waiting schedules and carriers refer to them. `python -m tests.support.stateful` records them with
-each type's create-only properties, from the resource schemas of .venv-sam's cfn-lint. Record again what a release adds;
-a change of a recorded value would lose data when a stack is updated.
+each type's create-only properties, from the resource schemas of .venv-sam's cfn-lint. When a release adds resources,
+record again. A changed recorded value would lose data when a stack is updated.
 """
 
 import json

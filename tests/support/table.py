@@ -10,7 +10,7 @@ TABLE_NAME = "redial-test"
 
 
 def create_table(client: "DynamoDBClient", table_name: str = TABLE_NAME) -> None:
-    """Keys, all indexes, the stream and the TTL attribute."""
+    """Create the table with its keys, all indexes, the stream and the TTL attribute."""
     client.create_table(
         TableName=table_name,
         BillingMode="PAY_PER_REQUEST",

@@ -1,4 +1,4 @@
-"""template.yaml as data, with loops expanded and nested stacks merged in by local/cloudformation.py."""
+"""template.yaml as data; local/cloudformation.py expands loops and merges nested stacks."""
 
 from functools import cache
 from pathlib import Path

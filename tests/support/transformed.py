@@ -16,7 +16,7 @@ from tests.support.template import PATH, ROOT
 PYTHON = ROOT / ".venv-sam/bin/python"
 RECORDED = ROOT / "tests/infrastructure/recorded/resources.json"
 GRADUAL = "Canary10Percent5Minutes"
-"""With it the stack has all resources of AllAtOnce, and CodeDeploy's."""
+"""With this value the stack has all resources of AllAtOnce, plus those of CodeDeploy."""
 DEPLOYMENTS = ("AllAtOnce", GRADUAL)
 
 Resources = dict[str, dict[str, Any]]
@@ -69,7 +69,7 @@ class Stack(NamedTuple):
 
 @cache
 def _run() -> tuple[Resources, dict[str, Resources], dict[str, Resources]]:
-    """The resources before SAM; those after it, by deployment; and those of the nested stacks."""
+    """The resources before SAM, those after it by deployment, and those of the nested stacks."""
     parameters = json.dumps([{"Deployment": one, "DomainName": "calls.example.com"} for one in DEPLOYMENTS])
     run = subprocess.run(
         [str(PYTHON), "-c", _TRANSFORM, str(PATH), parameters],

@@ -1,4 +1,4 @@
-"""The guard of customers' URLs: every spelling of every non-public address is refused."""
+"""The guard against private addresses in customers' URLs: every spelling of every non-public address is refused."""
 
 import ipaddress
 import os

@@ -16,14 +16,14 @@ from tests.support.services import GivenServices, no_policies
 
 
 class NoRules:
-    """The account has neither suppressions nor consents."""
+    """An account without suppressions and consents."""
 
     def any_kept(self, account_id: str) -> bool:
         return False
 
 
 class NoAccounts:
-    """The account has neither defaults nor contact limits."""
+    """An account without defaults and contact limits."""
 
     def get(self, account_id: str) -> None:
         return None
@@ -295,8 +295,8 @@ MANY = "wss://voice.example.com/{execution_id}?" + "a=1&" * 130
 
 
 def test_a_stream_whose_twiml_is_too_long_is_refused_unless_another_carrier_takes_it() -> None:
-    """A query becomes one element for each parameter, and Twilio takes 4,000 characters of TwiML. Placeholders count
-    filled in. Without a carrier of its own, the agent may be given any."""
+    """Each parameter of a query becomes one element, and Twilio accepts 4,000 characters of TwiML. Placeholders count
+    as filled in. An agent without a carrier of its own may be given any carrier."""
     for config in ({"telephony_provider": "twilio"}, {}):
         said = faults({"stream_url": MANY, **config})
         assert list(said) == ["stream_url"]

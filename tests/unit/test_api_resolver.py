@@ -1,4 +1,4 @@
-"""The resolver of the API: the request that it answers."""
+"""The API's resolver keeps the request that it answers."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def event(path: str) -> dict[str, Any]:
 
 
 def test_a_resolver_keeps_its_request_while_another_one_answers() -> None:
-    """Lambda has one in a process; the local stack has several, which answer at once."""
+    """Lambda has one resolver per process; the local stack has several, which answer concurrently."""
     one, other = type(app)(), type(app)()
     other.get("/other")(dict)
 

@@ -1,4 +1,4 @@
-"""What audit records show of settings: never a secret or a full phone number."""
+"""What audit records show about settings: never a secret or a full phone number."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A batch's rules: transitions, next work, and its stored form."""
+"""The rules of a batch: transitions, next work, and its stored form."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -235,7 +235,7 @@ def test_progress_shows_while_the_file_is_read() -> None:
     assert created().status is BatchStatus.CREATED
 
 
-# ---- anything that may happen, in any order, by any clock -----------------------------------------------------------
+# ---- any sequence of transitions, with any clock --------------------------------------------------------------------
 
 CLOCK = st.sampled_from([TEN, TEN - minutes(16)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
     lambda ms: TEN + ms * MILLISECOND
@@ -323,7 +323,7 @@ class AnyBatch(RuleBasedStateMachine):
     @precondition(lambda self: self.batch.deleted_at is not None)
     @rule(now=CLOCK)
     def remove(self, now: datetime) -> None:
-        """Only the tombstone would remain, the same after any history."""
+        """Only the tombstone would remain, the same for any history."""
         stone = self.batch.removed(now).with_due(now)
         assert decode(from_item(to_item(encode(stone)))) == stone
         assert (stone.deleted_at, stone.changes) == (self.batch.deleted_at, self.batch.changes[:1])

@@ -1,4 +1,4 @@
-"""The small parts of bench/, on which its figures depend."""
+"""The small parts of bench/ on which its figures depend."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Callback URLs of all carriers: made, and read from an HTTP API event."""
+"""Callback URLs of all carriers: how they are built, and read from an HTTP API event."""
 
 import base64
 from typing import Any

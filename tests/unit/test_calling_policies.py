@@ -1,4 +1,4 @@
-"""`next_open` against an obvious reference, minute by minute, in every zone of the world on the days clocks change."""
+"""`next_open` against a simple reference, minute by minute, in every zone of the world on the days clocks change."""
 
 import random
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from redial.domain.calling_window import CallingRule, Placement, next_open, spre
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ZONES = sorted({zone for zones in TIMEZONE_DATA.values() for zone in zones} - {"Etc/Unknown"})
 SPAN = 4 * DAY
-"""Looked at around each day: from two days before it."""
+"""The period checked around each day, from two days before it."""
 ASKED = 12
-"""Questions for each policy."""
+"""Checks of each policy."""
 
 
 def midnight(day: date) -> datetime:
@@ -26,7 +26,7 @@ def midnight(day: date) -> datetime:
 
 @cache
 def days_of_change(zone: str) -> list[date]:
-    """The days of 2026 on which the zone's clocks change; where they do not, one in each half of the year."""
+    """The days of 2026 on which the zone's clocks change; without changes, one day in each half of the year."""
     place, first = ZoneInfo(zone), date(2026, 1, 1)
     offsets = [midnight(first + n * DAY).astimezone(place).utcoffset() for n in range(366)]
     return [first + n * DAY for n in range(365) if offsets[n] != offsets[n + 1]] or [
@@ -45,15 +45,15 @@ class Local:
 
 @cache
 def wall_clock(zone: str, begin: datetime) -> list[Local]:
-    """Of each minute of `SPAN`."""
+    """The wall clock at each minute of `SPAN`."""
     place, minutes = ZoneInfo(zone), int(SPAN / MINUTE)
     local = [(begin + n * MINUTE).astimezone(place) for n in range(minutes)]
     return [Local(one.date(), one.hour * 60 + one.minute) for one in local]
 
 
 def windows_at(rule: CallingRule, local: Local) -> list[tuple[date, int, int]]:
-    """The windows that this minute is in, with the day on which each began: this one, or the one before for a window
-    over midnight."""
+    """The windows that contain this minute, each with the day on which it began: this day, or the day before for a
+    window over midnight."""
     day_before = local.day - DAY
     found = []
     for on, start, end in rule.windows:
@@ -65,8 +65,8 @@ def windows_at(rule: CallingRule, local: Local) -> list[tuple[date, int, int]]:
 
 
 def is_open(rule: CallingRule, local: Local, attempts: list[tuple[date, int, int]]) -> bool:
-    """The definition: in a window, which has not begun on an excluded date, on no excluded date, and in none that had
-    all its attempts. `attempts`: the windows of each earlier attempt."""
+    """The definition of open: not on an excluded date, in a window that did not begin on one, and in no window that has
+    used up its attempts. `attempts`: the windows of each earlier attempt."""
     if local.day in rule.excluded:
         return False
     windows = windows_at(rule, local)
@@ -76,8 +76,8 @@ def is_open(rule: CallingRule, local: Local, attempts: list[tuple[date, int, int
 
 
 def openings(rule: CallingRule, zones: list[str], begin: datetime, dialled: Sequence[int] = ()) -> list[int | None]:
-    """For each minute of `SPAN`, the first one from it on that is open in all zones; None: none within it. `dialled`:
-    the minutes of earlier attempts."""
+    """For each minute of `SPAN`, the first minute from it on that is open in all zones; None if there is none within
+    it. `dialled`: the minutes of earlier attempts."""
     clocks = [wall_clock(zone, begin) for zone in zones]
     attempts = [[window for minute in dialled for window in windows_at(rule, clock[minute])] for clock in clocks]
     following: list[int | None] = []
@@ -102,7 +102,7 @@ def policy(chance: random.Random, around: date) -> CallingRule:
 
 
 def check(zone: str, policies: int, chance: random.Random) -> int:
-    """Compare `policies` random policies on each of the zone's days; returns how many questions were asked."""
+    """Compare `policies` random policies on each of the zone's days; return the number of checks."""
     asked = 0
     for day in days_of_change(zone):
         begin = midnight(day - 2 * DAY)
@@ -132,7 +132,8 @@ def check(zone: str, policies: int, chance: random.Random) -> int:
 
 
 def check_budget(rule: CallingRule, zones: list[str], begin: datetime, edges: list[int], chance: random.Random) -> int:
-    """Compare it after one to four attempts that were made where the windows were open, the last just before."""
+    """Compare the rule after one to four attempts at open minutes, the last just before; return the number of
+    checks."""
     clocks = [wall_clock(zone, begin) for zone in zones]
     is_in = [n for n in range(len(clocks[0])) if all(is_open(rule, clock[n], []) for clock in clocks)]
     if not is_in:
@@ -156,7 +157,7 @@ SAMPLE = [
     *("Africa/Casablanca", "America/Santiago", "Asia/Calcutta", "America/St_Johns", "Asia/Beirut"),
     *random.Random(1).sample(ZONES, 10),
 ]
-"""Zones with changes of each kind, and some more."""
+"""Zones with clock changes of each kind, and some more."""
 
 
 @pytest.mark.parametrize("zone", sorted(set(SAMPLE)))
@@ -167,7 +168,7 @@ def test_the_first_open_minute_of_a_policy_is_found(zone: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(10))
 def test_the_first_open_minute_is_found_in_all_zones_of_the_world(part: int) -> None:
-    """Some 10,000 policies."""
+    """This covers some 10,000 policies."""
     chance = random.Random(part)
     for zone in ZONES[part::10]:
         check(zone, 16, chance)
@@ -215,7 +216,7 @@ def test_nothing_is_placed_on_excluded_dates(text: str, now: str, opens: str) ->
     assert next_open(utc(now), CallingRule.parse(text), ["UTC"]) == utc(opens)
 
 
-# ---- where in the window ------------------------------------------------------------------------------------------
+# ---- the position within the window -------------------------------------------------------------------------------
 
 
 def test_ten_thousand_calls_are_spread_evenly_over_the_first_minutes() -> None:

@@ -94,7 +94,7 @@ CHANGES = [(zone, at) for zone in CHANGING for at in changes_of(zone)]
 
 
 def first_open_minute(now: datetime, start: int, end: int, zones: list[str]) -> datetime | None:
-    """The reference: `now`, or the first full minute after it within the hours of all zones, by trying five days."""
+    """The reference: `now`, or the first full minute after it within the hours of all zones; it tries five days."""
     hours = {(start + n) % 24 for n in range((end - start) % 24 or 24)}
     places = [ZoneInfo(zone) for zone in zones]
     at = now
@@ -172,7 +172,7 @@ def test_an_australian_mobile_number_may_be_in_perth(number: str) -> None:
 
 @pytest.mark.parametrize("number", ["+14362201234", "+18005551234", "+15002345678"])
 def test_an_unknown_north_american_number_may_be_in_the_united_states_or_canada(number: str) -> None:
-    """An area code newer than the data, and numbers that tell no place."""
+    """The number may have an area code newer than the data, or be one that indicates no place."""
     zones = set(time_zones(number))
     assert {NEW_YORK, LOS_ANGELES, "America/St_Johns", "America/Adak", "Pacific/Honolulu"} <= zones
     assert not zones & {"Pacific/Guam", "America/Jamaica", "America/Puerto_Rico", "Atlantic/Bermuda"}
@@ -184,8 +184,8 @@ def test_a_code_of_no_country_may_be_anywhere(number: str) -> None:
 
 
 def test_a_number_in_use_has_no_zone_outside_its_country() -> None:
-    """Of every country's example numbers: the zones are a part of what the data say of a valid one, save for mobile
-    numbers in Indonesia, whose data name Jakarta alone."""
+    """For every country's example numbers, the zones are a subset of those that the data give for a valid number.
+    Mobile numbers in Indonesia are an exception: their data name Jakarta alone."""
     for region in phonenumbers.SUPPORTED_REGIONS:
         for kind in phonenumbers.PhoneNumberType.values():
             example = phonenumbers.example_number_for_type(region, kind)
@@ -211,7 +211,7 @@ def test_other_names_are_no_zones(name: str) -> None:
 
 
 def test_offsets_and_clock_changes_are_multiples_of_a_quarter_hour() -> None:
-    """For every zone that a number may be in, sampled once in every month of two years."""
+    """This covers every zone that a number may be in, sampled once in every month of two years."""
     months = [datetime(2026 + n // 12, n % 12 + 1, 1, 0, 5, tzinfo=UTC) for n in range(24)]
     for zone in {zone for zones in TIMEZONE_DATA.values() for zone in zones}:
         assert all(not (month.astimezone(ZoneInfo(zone)).utcoffset() or QUARTER) % QUARTER for month in months)

@@ -30,7 +30,7 @@ SUSPENDED = NotPlaced("suspended", outage=True, fault=Fault(Scope.ACCOUNT, "2000
 
 
 def refused(circuit: Circuit, *numbers: int) -> Circuit:
-    """The circuit after refusals of these numbers, a second apart."""
+    """The circuit after refusals of these numbers, one second apart."""
     for index, number in enumerate(numbers):
         circuit = circuit.record(BLOCKED, False, TEN + seconds(index), f"+1415555{number:04d}")
     return circuit

@@ -1,4 +1,4 @@
-"""Contact limits: against a slow reference, as text, in requests, as a gate; and what is kept of a called number."""
+"""Contact limits: compared with a slow reference, as text, in requests, as a gate; and the data stored for a number."""
 
 import json
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ RESERVATIONS = st.builds(Reservation, st.just("x" * 36), st.integers(1, 4), st.i
 
 
 def allows(one: ContactLimits, at: datetime, attempts: Sequence[datetime], talked_at: datetime | None) -> bool:
-    """The reference: count."""
+    """The reference: count the attempts."""
     for most, span in one.caps:
         if len([attempt for attempt in attempts if at - span < attempt <= at]) >= most:
             return False
@@ -203,7 +203,7 @@ def test_a_cap_that_opens_after_a_week_does_not_end_the_call_as_too_late() -> No
 
 
 def busy(execution: Execution, now: datetime) -> Execution:
-    """Deferred because another call to the number is live."""
+    """Defer the execution because another call to the number is live."""
     decisions = ask((one_call,), Facts(now, execution, agent(), contact=Contact(live="another")))
     return saved(execution.defer(now, *decisions))
 
@@ -232,7 +232,7 @@ def test_a_wait_for_another_call_never_ends_as_an_error_of_the_carrier() -> None
 
 
 def test_holds_of_the_carrier_are_measured_apart_from_waits_for_the_number() -> None:
-    """Where both follow on each other for a day, no carrier held the call for a day."""
+    """Even if the two alternate for a day, no carrier has held the call for a day."""
     waiting, now = queued(), TEN
     while now < TEN + 2 * LATEST_START:
         waiting = busy(waiting, now)
@@ -242,7 +242,7 @@ def test_holds_of_the_carrier_are_measured_apart_from_waits_for_the_number() -> 
     assert waiting.changes[-1].count == 1
 
 
-# ---- what is kept of a number ---------------------------------------------------------------------------------------
+# ---- the data stored for a number -----------------------------------------------------------------------------------
 
 
 AT = TEN + seconds(5)
@@ -327,7 +327,7 @@ def test_only_what_limits_can_count_is_kept() -> None:
 
 @given(histories, st.one_of(st.none(), RESERVATIONS))
 def test_it_is_stored_in_one_write_unit(history: ContactHistory, reservation: Any) -> None:
-    """A full history too: less than 1 KB."""
+    """This includes a full history: less than 1 KB."""
     rounded = ContactHistory(
         tuple(map(_millisecond, history.attempts)), history.talked_at and _millisecond(history.talked_at)
     )

@@ -523,7 +523,7 @@ def test_an_endless_row_is_abandoned_early(endless: bytes) -> None:
     assert len(list(pieces)) > 900
 
 
-# ---- the same bytes, the same rows ----------------------------------------------------------------------------------
+# ---- the same bytes give the same rows ------------------------------------------------------------------------------
 
 
 def cut(content: bytes, sizes: Sequence[int]) -> list[bytes]:
@@ -635,7 +635,7 @@ def test_chunk_sizes_make_no_difference_to_length_limits(
 
 def records(text: str) -> tuple[list[tuple[int, list[str] | None]], bool]:
     """The reference, `csv.reader` on the whole text: (first line, cells) of each non-empty record, None for unreadable
-    cells; and whether a quote was open at the end."""
+    cells; and whether a quote was still open at the end."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     found: list[tuple[int, list[str] | None]] = []
     while True:

@@ -89,14 +89,14 @@ def test_replayed_events_stay_listed_without_a_webhook() -> None:
     assert (skipped.settled, skipped.replaying, skipped.undelivered) == (6, (), (2, 3))
 
 
-# ---- any order ------------------------------------------------------------------------------------------------------
+# ---- any sequence of transitions ------------------------------------------------------------------------------------
 
 CLOCK = st.integers(-3_600_000, 3 * 86_400_000).map(lambda milliseconds: TEN + seconds(milliseconds / 1000))
 
 
 class AnyDelivery(RuleBasedStateMachine):
-    """Events happen, are accepted, refused, given up, skipped and replayed in any order, compared with a plain list
-    of their results."""
+    """Events occur, are accepted, refused, given up, skipped and replayed in any order, compared with a plain list of
+    their results."""
 
     @initialize()
     def begin(self) -> None:
@@ -151,7 +151,7 @@ class AnyDelivery(RuleBasedStateMachine):
     @precondition(lambda self: self.last)
     @rule(data=st.data(), accepted=st.booleans())
     def tell_again(self, data: st.DataObject, accepted: bool) -> None:
-        """The result of a settled event is recorded again: a write sent twice."""
+        """The result of a settled event is recorded again, because a write was sent twice."""
         settled = [one for one in self.last.values() if one.sequence not in self.pending]
         if not settled:
             return

@@ -1,4 +1,4 @@
-"""Requests to EventBridge Scheduler; botocore validates each against the service's model."""
+"""Requests to EventBridge Scheduler; botocore validates each against the service's API model."""
 
 import json
 import re

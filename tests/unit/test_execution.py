@@ -78,13 +78,13 @@ def test_events_that_were_not_wanted_are_not_sent_when_more_are_wanted_later() -
 
 
 def test_a_call_whose_events_are_not_wanted_is_watched_only_for_itself() -> None:
-    """The sweeper does not wait for deliveries that never come."""
+    """The sweeper does not wait for deliveries that will never happen."""
     ended = reported(placed(queued(RetryConfig()).with_webhook_statuses((Status.COMPLETED,)), TEN), Status.BUSY, TEN)
     assert ended.state.is_final and ended.with_due(TEN).due_at is None
 
 
 def test_an_attempt_that_was_not_placed_has_the_carrier_that_it_had_before_its_claim() -> None:
-    """The next claim decides again."""
+    """The next claim chooses the carrier again."""
     claimed = queued().claim(TEN, CALLER_ID, 0, "a1b2c3d4", provider="http")
     assert (claimed.provider, claimed.provider_at(1)) == ("http", "twilio")
     waiting = claimed.answered_by_carrier(1, NotPlaced("429"), TEN, 0.5)
@@ -153,7 +153,7 @@ def test_an_unanswered_call_has_no_duration() -> None:
 
 
 def lost_and_to_be_retried() -> Execution:
-    """The first attempt was given up as lost; the second waits for its due time."""
+    """A call whose first attempt was given up as lost, and whose second waits for its due time."""
     execution = saved(queued(RetryConfig(enabled=True, retry_on_statuses=RETRYABLE)).claim(TEN, CALLER_ID, 0, "a1"))
     return saved(execution.mark_lost(TEN + minutes(7), "the carrier has no call for this attempt"))
 
@@ -274,7 +274,7 @@ BLOCKED_OR_COUNTRY = NotPlaced(
 
 
 def refused_again(execution: Execution, result: NotPlaced) -> Execution:
-    """The execution after one more dial of its attempt, when it is due, with this answer."""
+    """The execution after one more dial of its attempt at its due time, with this result."""
     due = execution.state.next_time
     assert due is not None
     claimed = saved(execution.claim(due, CALLER_ID, 0, f"claim {execution.version}"))
@@ -337,7 +337,7 @@ def detected(voicemail: bool | None) -> CallReport:
 
 
 def ended_unheard(config: RetryConfig | None = VOICEMAIL) -> Execution:
-    """An answered call that ended at 10:00:40, and no word of machine detection."""
+    """An answered call that ended at 10:00:40, without a report of machine detection."""
     execution = reported(placed(queued(config), TEN), Status.IN_PROGRESS, TEN + seconds(10))
     return reported(execution, Status.COMPLETED, TEN + seconds(40), code="200", reason="over", hangup_by="callee")
 
@@ -524,12 +524,12 @@ def test_whatever_the_order_of_reports_statuses_move_forward_and_sequences_count
     assert execution.state.sequence == len(ranks)
 
 
-# ---- anything that may happen, in any order, by any clock -----------------------------------------------------------
+# ---- any sequence of transitions, with any clock --------------------------------------------------------------------
 
 CLOCK = st.sampled_from([TEN, TEN - LEASE, TEN - minutes(1)]) | st.integers(-2 * 86_400_000, 5 * 86_400_000).map(
     lambda ms: TEN + ms * MILLISECOND
 )
-"""A clock that may show anything, also what is long past: machines' clocks differ."""
+"""A clock that may show any time, even one long past: machines' clocks differ."""
 EVERYTHING = RetryConfig(True, 3, RETRYABLE, True, (30, 60))
 CONFIGS = st.sampled_from([EVERYTHING, None]) | st.builds(
     RetryConfig,
@@ -563,7 +563,7 @@ ANSWERS = st.one_of(
     st.just(Unknown("read timed out")),
 )
 ATTEMPTS = st.sampled_from([0] * 8 + [-1, 1])
-"""Which attempt is spoken of, beside the present one."""
+"""The attempt that a report is about, relative to the current one."""
 
 
 class AnyLife(RuleBasedStateMachine):
@@ -578,7 +578,7 @@ class AnyLife(RuleBasedStateMachine):
         self.execution = execution.with_due(now)
 
     def becomes(self, after: Execution, now: datetime, called_off: bool = False) -> None:
-        """Save `after`, and compare it with the state before; `called_off`: its agent or batch was stopped."""
+        """Save `after`, and compare it with the state before. `called_off`: its agent or batch was stopped."""
         before = self.execution
         if after is before:
             return
@@ -773,7 +773,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def a_recheck_is_due_while_it_is_open(self) -> None:
-        """Its own due time, or its batch's while nothing has happened to it or it waits in its batch's delayed."""
+        """By its own due time, or by its batch's while nothing has happened to it or it waits in the delayed set."""
         execution, state = self.execution, self.execution.state
         done = state.is_final or (state.is_waiting and state.is_delayed)
         expected = not execution.is_not_started and (not done or bool(execution.pending()))

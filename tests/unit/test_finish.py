@@ -1,4 +1,4 @@
-"""When a batch will be finished: the play in large steps, against calls played one by one."""
+"""The predicted end of a batch: the simulation in large steps, compared with one of single calls."""
 
 import heapq
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,8 @@ NINE_TO_FIVE = CallingRule.of_hours(9, 17)
 
 
 def one_by_one(start: datetime, contacts: list[Contacts], rule: CallingRule | None, assumed: Assumed) -> datetime:
-    """Every call takes the first line that is free, and holds it for exactly `hold`. Of calls that are due at once,
-    retries go first."""
+    """When the batch ends if every call takes the first free line and holds it for exactly `hold`. Of calls that are
+    due at once, retries go first."""
     waiting = [(start, -1, zones) for number, zones in contacts for _ in range(number)]
     heapq.heapify(waiting)
     lines = [start] * assumed.lines
@@ -53,7 +53,8 @@ def one_by_one(start: datetime, contacts: list[Contacts], rule: CallingRule | No
 def test_large_steps_end_as_calls_played_one_by_one(
     rule: CallingRule | None, assumed: Assumed, contacts: list[Contacts]
 ) -> None:
-    """But for a call or two that just fit into a window, or do not: so between the ends of fewer and of more calls."""
+    """Except for a call or two that just fit into a window or just do not: so the end lies between those of fewer and
+    more calls."""
     exact = one_by_one(MONDAY, contacts, rule, assumed)
     fewer, more = (
         finish(MONDAY, [Contacts(round(one.number * part), one.zones) for one in contacts], rule, assumed)
@@ -73,7 +74,7 @@ def test_a_million_contacts_take_few_steps() -> None:
 
 
 def test_a_step_ends_where_the_windows_close() -> None:
-    """A step is four and a half minutes long here; 28 calls are made a day."""
+    """A step is four and a half minutes long here, and 28 calls are made per day."""
     found = finish(MONDAY, [Contacts(9000, NEW_YORK)], CallingRule.parse("9-9:28"), Assumed(MINUTE, 1, 1))
     assert found is not None
     assert 9000 / 28 - 2 < (found - MONDAY).days < 9000 / 28 + 2
@@ -95,7 +96,7 @@ def test_closed_contacts_use_up_starts_of_the_batchs_rate() -> None:
     assert found is not None and found > MONDAY + timedelta(seconds=1000)
 
 
-# ---- where windows end --------------------------------------------------------------------------------------------
+# ---- the end of windows -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

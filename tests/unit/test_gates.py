@@ -1,4 +1,4 @@
-"""The gates: which decide what, in which order, how decisions are recorded, and what `earliest` foresees."""
+"""The gates: what each decides, in which order, how decisions are recorded, and what `earliest` predicts."""
 
 import json
 from collections import Counter
@@ -271,7 +271,7 @@ def test_the_log_shows_every_decision() -> None:
     ]
 
 
-# ---- foreseen -----------------------------------------------------------------------------------------------------
+# ---- predictions --------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -291,7 +291,7 @@ def test_the_earliest_start_is_the_next_opening(start: int, end: int, later: int
 
 
 def test_ten_thousand_contacts_of_twelve_zones_start_in_their_mornings_and_not_at_once() -> None:
-    """As dial places them: a batch that starts at 10:00 UTC, by its own rule."""
+    """Each contact is placed as dial places it, in a batch that starts at 10:00 UTC, with its own rule."""
     zones = (
         *("Pacific/Honolulu", "America/Anchorage", "America/Los_Angeles", "America/Denver", "America/Chicago"),
         *("America/New_York", "America/St_Johns", "Asia/Kathmandu", "Asia/Shanghai", "Asia/Tokyo"),
@@ -342,7 +342,7 @@ def test_a_batch_that_is_completed_may_dial_no_more() -> None:
 
 
 def test_what_opens_after_the_expiry_is_foreseen_as_the_end() -> None:
-    """It is ten o'clock, the hours open at 18:00, and the call expires at 18:00, or a moment later."""
+    """It is ten o'clock, the hours open at 18:00, and the call expires at 18:00, or a millisecond later."""
     evening = agent(call_start_hour=18, call_end_hour=20, time_zone="UTC")
     at_six = TEN + timedelta(hours=8)
     in_time = facts(agent=evening, execution=replace(queued(), expires_at=at_six + timedelta(milliseconds=1)))

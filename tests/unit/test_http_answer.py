@@ -60,7 +60,7 @@ def test_seconds_are_accepted_up_to_a_day(seconds: int) -> None:
     minutes=st.integers(-840, 840),
 )
 def test_a_date_gives_its_distance(until: datetime, since: datetime | int, own_date: bool, minutes: int) -> None:
-    """Measured from the answer's own date, if it has one, in any zone and whatever our clock shows."""
+    """Measured from the answer's own date, if it has one, in any zone and whatever the local clock shows."""
     since = until + timedelta(seconds=since) if isinstance(since, int) else since
     zoned = until.astimezone(timezone(timedelta(minutes=minutes)))
     headers = {"retry-after": email.utils.format_datetime(zoned)}

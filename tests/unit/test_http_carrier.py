@@ -1,4 +1,4 @@
-"""The carrier of the signed HTTP contract without a network: what is sent, and what each answer and report means."""
+"""The carrier of the signed HTTP contract without a network: its requests, and the meaning of answers and reports."""
 
 import json
 import os
@@ -60,7 +60,7 @@ REQUEST = CallRequest(
 
 
 class ScriptedHttp:
-    """Answers requests in turn; keeps what was asked."""
+    """Answers requests in turn and records them."""
 
     def __init__(self, *answers: HttpResponse | Exception) -> None:
         self.answers = list(answers)
@@ -75,7 +75,7 @@ class ScriptedHttp:
 
 
 class Fixed:
-    """Credentials that stay as they are."""
+    """Credentials that never change."""
 
     def get(self) -> HttpCredentials:
         return HttpCredentials("https://voice.example.com/redial/", SECRET)
@@ -443,7 +443,7 @@ def test_headers_that_sign_nothing_are_refused(headers: dict[str, str]) -> None:
 
 
 def test_one_of_several_signatures_is_enough() -> None:
-    """While the platform rotates its secret, it signs with both."""
+    """While the platform rotates its secret, it signs with both secrets."""
     good = callback(BODY)
     signatures = f"v1,AAAA v1a,BBBB {good.headers['webhook-signature']}"
     READER.verify(Callback(**{**good.__dict__, "headers": {**good.headers, "webhook-signature": signatures}}), NOW)

@@ -22,7 +22,7 @@ BATCH = "arn:aws:lambda:us-east-1:123456789012:function:redial-batch:live"
 
 
 class Aws:
-    """Both services, with the answers that a test gives them."""
+    """Both services, with answers given by the test."""
 
     def __init__(self) -> None:
         self.queues = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")

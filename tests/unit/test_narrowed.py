@@ -1,4 +1,4 @@
-"""What a key that is restricted to agents sees of the services."""
+"""What a key that is restricted to agents can see of the services."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace

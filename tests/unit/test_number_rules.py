@@ -1,4 +1,4 @@
-"""Rules about numbers: their hash, what they cover, and their gates."""
+"""Rules about numbers: their hash, their scope, and their gates."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The packed form of stored executions: who gets it, what it keeps, and what a version that does not know it does."""
+"""The packed form of stored executions: which items have it, what it preserves, and how versions that lack it react."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from tests.unit.test_execution import AnyLife
 
 
 def retried(attempts: int, interval: timedelta = timedelta(minutes=30)) -> Execution:
-    """An execution after that many unanswered attempts, whose events were delivered."""
+    """An execution after that many unanswered attempts, with all events delivered."""
     execution, now = replace(queued(), user_data={"note": "x" * 180}), TEN
     for _ in range(attempts):
         execution = reported(placed(execution, now), Status.RINGING, now + seconds(3))
@@ -46,7 +46,7 @@ def size(item: dict[str, Any]) -> int:
 
 
 def test_the_vocabulary_is_never_edited() -> None:
-    """Items in production tables are unreadable with any other."""
+    """With any other vocabulary, items in production tables are unreadable."""
     digest = hashlib.sha256(VOCABULARY_1).hexdigest()
     assert digest == "1bacb8b83ef48740e6ac4baf78cf2ce3dda0814bc5b592a6269b7fc351e64023"
 
@@ -70,7 +70,7 @@ def test_the_status_is_legible_in_the_packed_form() -> None:
 
 
 def test_a_version_that_does_not_know_the_packed_form_raises_an_error() -> None:
-    """It would number the events wrongly, and dial again, if it took `ch` for the whole history."""
+    """If it took `ch` for the whole history, it would number the events wrongly and dial again."""
     stored = packed(item_of(retried(3)))
     del stored[PACKED]
     with pytest.raises(ValueError, match="unpack"):
@@ -78,7 +78,7 @@ def test_a_version_that_does_not_know_the_packed_form_raises_an_error() -> None:
 
 
 def with_bytes(count: int) -> dict[str, Any]:
-    """An item of that size, which may be packed."""
+    """An item of that size that may be packed."""
     plain = item_of(replace(retried(1), created_at=TEN - PACK_AFTER), ud="")
     return plain | {"ud": "x" * (count - size(plain))}
 
@@ -111,7 +111,7 @@ def test_an_item_is_packed_only_after_the_deployment_of_the_version_that_created
 
 
 class AnyPackedLife(AnyLife):
-    """Any history that can arise, also with names of a newer version, is the same after packing."""
+    """Any possible history, even with names of a newer version, is the same after packing and unpacking."""
 
     @invariant()
     def it_is_packed_as_it_is(self) -> None:

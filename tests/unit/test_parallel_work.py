@@ -1,4 +1,4 @@
-"""Parallel work in threads of a process, and what these share."""
+"""Parallel work in threads of one process, and what the threads share."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ def test_so_many_items_are_worked_on_at_once_and_the_results_keep_their_order() 
     all_here = threading.Barrier(TOGETHER, timeout=10)
 
     def work(item: int) -> tuple[int, str]:
-        all_here.wait()  # never passed by fewer
+        all_here.wait()  # blocks until `TOGETHER` items are under way
         return item * 10, threading.current_thread().name
 
     done = system.each(work, range(2 * TOGETHER), TOGETHER)
@@ -39,7 +39,7 @@ def test_an_error_is_raised_and_what_has_not_begun_is_left_out() -> None:
             first_failed.set()
             raise ValueError("the first")
         first_failed.wait(10)
-        time.sleep(0.001)  # else the other thread may do all of them before this one is seen to have failed
+        time.sleep(0.001)  # otherwise the other thread may process all items before this failure is noticed
 
     with pytest.raises(ValueError, match="the first"):
         system.each(work, range(10_000), 2)
@@ -47,7 +47,7 @@ def test_an_error_is_raised_and_what_has_not_begun_is_left_out() -> None:
 
 
 def test_clients_of_aws_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3's session does not make two at once."""
+    """boto3's session cannot create two concurrently."""
     making, overlaps = threading.Lock(), []
 
     def client(service: str, **_: Any) -> object:

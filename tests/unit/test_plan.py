@@ -1,4 +1,4 @@
-"""Plans: intervals of spread calls, limits, another call to the number, expiry, and what is warned of."""
+"""Plans: intervals of spread calls, limits, another call to the number, expiry, and warnings."""
 
 import random
 from dataclasses import replace
@@ -54,7 +54,7 @@ def rule(chance: random.Random) -> CallingRule:
 
 
 def test_each_calls_own_second_is_within_the_interval_of_a_plan_that_does_not_know_it() -> None:
-    """Also where a call that is due a second later is dialled earlier, because it comes after the opening."""
+    """This includes calls that are due a second later but dialled earlier, because they come after the opening."""
     chance, wide = random.Random(4), 0
     for _ in range(20):
         config = retries(*(chance.choice([1, 7, 30, 95, 240]) for _ in range(3)))
@@ -72,7 +72,7 @@ def test_each_calls_own_second_is_within_the_interval_of_a_plan_that_does_not_kn
 
 
 def test_a_call_due_just_before_an_opening_is_dialled_later_than_one_due_just_after_it() -> None:
-    """Due from 10:25:30 to 10:40:29; the window opens again at 10:35."""
+    """The call is due between 10:25:30 and 10:40:29; the window opens again at 10:35."""
     call = waiting(calling_rule="11:05-11:25,11:35-12 spread 15", retry_config=retries(20))
     attempts = plan(facts(call, spread_second=0)).attempts
     assert [one.earliest_at for one in attempts] == [TEN + minutes(5), TEN + minutes(35)]
@@ -156,7 +156,7 @@ def test_a_deleted_agent_ends_the_plan() -> None:
 
 
 def test_the_gates_that_need_no_line_are_asked_first() -> None:
-    """As dial does: a call that expires before its hours open ends by that, though a limit is reached as well."""
+    """As in dial: a call that expires before its hours open ends for that reason, even if a limit is reached too."""
     call = waiting(expires_at=TEN + minutes(60), calling_rule="12:30-13")
     reached = Contact(ContactHistory((TEN - minutes(1),)))
     made = plan(facts(call, account_limits=ContactLimits.parse("1/7d"), contact=reached))

@@ -31,7 +31,7 @@ def first(*values: Any) -> Any:
 
 
 def test_the_first_that_has_a_rule_decides_over_random_policies() -> None:
-    """An obvious reference: the list of those that may say it, in order."""
+    """The reference is simple: the list of values that may give the rule, in order."""
     chance = random.Random(33)
     for _ in range(5000):
         hours, purposes = [chance.choice(HOURS) for _ in range(3)], [chance.choice(PURPOSES) for _ in range(3)]
@@ -113,7 +113,7 @@ def test_a_stored_policy_is_read_as_it_was(client: Any, policy: Policy) -> None:
 
 
 def test_versions_and_names_are_in_order(client: Any) -> None:
-    """Names of which one begins with another, and versions of several digits."""
+    """Some names begin with another name, and some versions have several digits."""
     store = DynamoPolicies(client, TABLE_NAME)
     for name in ("b", "a", "a-b", "a_b", "a1"):
         for version in range(1, 12):

@@ -1,4 +1,4 @@
-"""Answers of scrubs and pre-dial hooks: how they are read, and what the gates decide by them."""
+"""Answers of scrubs and pre-dial hooks: how they are read, and how the gates decide by them."""
 
 import json
 from dataclasses import replace

@@ -29,7 +29,7 @@ def call(**fields: Any) -> calls.CallRequest:
 
 
 def complaints(model: Any, value: Any) -> dict[str, str]:
-    """The API's error message for `value`."""
+    """The API's error messages for `value`, by field."""
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(model).validate_python(value)
     errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.value.errors()]

@@ -1,4 +1,4 @@
-"""Counts of finished attempts: what an execution adds, what the sums say, and how they are stored."""
+"""Counts of finished attempts: what an execution adds, what the totals say, and how they are stored."""
 
 import itertools
 from collections import Counter
@@ -31,7 +31,7 @@ from tests.support.samples import RETRIES, TEN, call_id, minutes, placed, queued
 
 
 def ended(execution: Execution, outcome: Outcome, at_minutes: float) -> Execution:
-    """The current attempt dialled half a minute before, and ended."""
+    """The execution after its current attempt was dialled half a minute before `at_minutes`, and ended then."""
     number = execution.state.attempt.number
     called = placed(execution, TEN + minutes(at_minutes - 0.5))
     report = CallReport(call_id(number), outcome.status, outcome)
@@ -113,7 +113,7 @@ def test_differences_of_all_changes_equal_a_recount() -> None:
     window: dict[str, object] = {}
     for number, (before, after) in enumerate(itertools.pairwise(states)):
         assert after is not None
-        for _ in range(2):  # each record comes twice
+        for _ in range(2):  # each record arrives twice
             collect(window, before, after, f"{number:040d}")
     sums = window["sums"]
     assert isinstance(sums, dict)

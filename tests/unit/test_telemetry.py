@@ -24,7 +24,7 @@ Emitted = dict[tuple[str, ...], list[float]]
 
 
 def ended(execution: Execution, number: int, outcome: Outcome, at: Any) -> Execution:
-    """An execution whose current attempt has that number, and was dialled and ended."""
+    """An execution whose current attempt has that number, was dialled and has ended."""
     assert execution.state.attempt.number == number
     return saved(placed(execution, at).reported(number, CallReport(call_id(number), outcome.status, outcome), at))
 

@@ -1,4 +1,4 @@
-"""How an attempt ended, in the words of the wire format."""
+"""How an attempt ended, in the terms of the wire format."""
 
 from datetime import timedelta
 from typing import Any

@@ -57,7 +57,7 @@ REQUEST = CallRequest(
 
 
 class ScriptedHttp:
-    """Answers requests in turn, or by path; records requests."""
+    """Answers requests in turn or by path, and records them."""
 
     def __init__(self, *answers: HttpResponse | Exception, by_path: Mapping[str, Any] | None = None) -> None:
         self.answers = list(answers)
@@ -420,7 +420,7 @@ def test_an_unanswered_question_raises_carrier_unavailable(answer: HttpResponse 
 
 
 def test_a_question_above_the_carriers_limit_says_so() -> None:
-    """Also where a search reads a candidate's Events."""
+    """This includes a search that reads a candidate's Events."""
     with pytest.raises(CarrierBusy):
         carrier(ScriptedHttp(HttpResponse(429))).ask(CALL)
     with pytest.raises(CarrierBusy):
@@ -475,7 +475,7 @@ def found(report: CallReport | None) -> str | None:
 
 
 def test_the_list_is_filtered_by_both_numbers_only() -> None:
-    """A queued call has no start time, and StartTime is a date besides."""
+    """A queued call has no start time, and StartTime is only a date."""
     http = ScriptedHttp(json_answer(200, {"calls": [], "next_page_uri": None}))
     assert carrier(http).find(REQUEST, SINCE, frozenset(), lambda: 60.0) is None
     assert parse_qs(urlsplit(http.asked[0]["url"]).query) == {
@@ -810,7 +810,7 @@ def test_twiml_is_valid_xml_or_refused(path: str, query: str) -> None:
 
 
 def test_twiml_takes_at_most_4000_characters() -> None:
-    """Twilio's limit for a request's `Twiml`. A short URL may make a long one: each parameter has its own element."""
+    """This is Twilio's limit for `Twiml`. A short URL may become long TwiML: each parameter has its own element."""
     longest = f"wss://m.example/{'x' * (4000 - len(connect_stream('wss://m.example/')))}"
     assert len(connect_stream(longest)) == 4000
     with pytest.raises(ValueError, match="takes 4001 characters"):
@@ -830,7 +830,7 @@ def test_a_stream_goes_with_the_request() -> None:
 
 @pytest.mark.parametrize("stream", ["wss://m.example/?" + "a=1&" * 130, "wss://m.example/\x00"])
 def test_a_stream_that_twiml_cannot_hold_is_an_error_and_nothing_is_sent(stream: str) -> None:
-    """Agents are checked when they are saved; this one was saved before."""
+    """Agents are checked when they are saved, but this one was saved before that check existed."""
     http = ScriptedHttp()
     result = carrier(http).place(replace(REQUEST, answer_url=None, stream_url=stream))
     assert isinstance(result, Refused)

@@ -1,4 +1,4 @@
-"""Our `dataclass` makes what the standard library's makes, in less time."""
+"""Our `dataclass` creates the same classes as the standard library's, in less time."""
 
 import dataclasses
 from typing import Any
