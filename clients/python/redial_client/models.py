@@ -1,4 +1,4 @@
-"""Shapes of requests and answers. Written by generate.py from the OpenAPI document: do not edit."""
+"""Shapes of requests and responses. Written by generate.py from the OpenAPI document: do not edit."""
 
 from __future__ import annotations
 
