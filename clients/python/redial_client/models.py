@@ -317,7 +317,7 @@ class CallingWindow(TypedDict):
 class CarrierCost(TypedDict):
     """
     What the carrier charges, in one currency. `attempts`: attempts whose price it reported by their end.
-    `per_answer`: null without an answer, or if the price of any attempt in this currency is unknown.
+    `per_answer`: null without an answer, and unless the price of every attempt is known in this currency.
     """
 
     currency: str

@@ -32,7 +32,7 @@ function hoursText(rule) {
   return sentence([
     ...(windows ? windows.map((one) => `${daysText(one.days || DAYS)} ${one.start}–${one.end}`) : ['any time']),
     holidays?.length && `not on holidays of ${holidays.join(', ')}`,
-    dates?.length && `not on ${plural(dates.length, 'other date')}`,
+    dates?.length && `not on ${plural(dates.length, 'excluded date')}`,
     placement === 'spread' && `spread over the first ${spread || USUAL_SPREAD_MINUTES} min`,
     placement === 'rotate' && 'retries at other hours',
     most && `at most ${most} in a window`,
