@@ -1,7 +1,7 @@
 """Build the wheel and `redial.pyz`, the command in one file: `make client`.
 
-Neither needs a network: uv builds the wheel by itself, and the .pyz has the packages of this environment. Both are the
-same for the same sources.
+Neither needs a network: uv builds the wheel on its own, and the .pyz contains the packages of this environment. Both
+builds are reproducible.
 """
 
 import subprocess
@@ -12,14 +12,15 @@ from pathlib import Path, PurePosixPath
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("requests", "urllib3", "certifi", "idna", "charset-normalizer", "rich", "standardwebhooks")
-"""What the command imports. rich needs pygments and markdown-it-py for code and Markdown only, which it never shows."""
+"""The packages that the command imports. rich's pygments and markdown-it-py are left out: they only serve code and
+Markdown, which the command never shows."""
 KINDS = (".py", ".pem")
 PYTHON = b"#!/usr/bin/env python3\n"
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the wheel into `folder`, with the uv of this environment. Raises `subprocess.CalledProcessError`."""
+    """Build the wheel into `folder`, with this environment's uv. Raises `subprocess.CalledProcessError`."""
     uv = [sys.executable, "-m", "uv", "build", "--offline", "--quiet", "--wheel", "--python", sys.executable]
     subprocess.run([*uv, "--out-dir", str(folder), str(HERE)], check=True)
     (folder / ".gitignore").unlink(missing_ok=True)  # uv's own
@@ -28,7 +29,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def build_pyz(folder: Path) -> Path:
-    """Put the client and the packages that it needs into one file that Python runs."""
+    """Pack the client and the packages that it needs into one file that Python can run."""
     files = {str(path.relative_to(HERE)): path.read_bytes() for path in HERE.glob("redial_client/**/*.py")}
     for package in PACKAGES:
         for file in distribution(package).files or []:

@@ -1,7 +1,7 @@
 """Write `redial_client/models.py` from the recorded OpenAPI document: `make client-models`.
 
 The generator is datamodel-code-generator. Each schema, request body and query becomes a TypedDict, so the models cost
-nothing at run time: an answer is the parsed JSON. tests/clients/test_models.py fails while the file is out of date.
+nothing at run time: a response is the parsed JSON. tests/clients/test_models.py fails if the file is out of date.
 """
 
 import subprocess
@@ -11,11 +11,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parents[1] / "tests/contract/recorded/api/openapi.json"
 MODELS = HERE / "redial_client/models.py"
-_HEAD = '"""Shapes of requests and answers. Written by generate.py from the OpenAPI document: do not edit."""\n'
+_HEAD = '"""Shapes of requests and responses. Written by generate.py from the OpenAPI document: do not edit."""\n'
 
 
 def generated() -> str:
-    """The models of the recorded document. Raises `subprocess.CalledProcessError` when the generator fails."""
+    """The models of the recorded document. Raises `subprocess.CalledProcessError` if the generator fails."""
     command = [
         sys.executable, "-m", "datamodel_code_generator",
         "--input", str(DOCUMENT), "--input-file-type", "openapi", "--openapi-scopes", "schemas", "paths", "parameters",

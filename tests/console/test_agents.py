@@ -30,7 +30,7 @@ def test_an_agent_is_made_and_changed(open_console: Open, local: LocalClient) ->
     page.get_by_label("From hour").fill("")
     page.get_by_label("From hour").fill("10")
     console.check_accessible()
-    page.get_by_role("button", name="Make the agent").click()
+    page.get_by_role("button", name="Create agent").click()
     page.get_by_role("heading", name="Reminders", level=1).wait_for()
     agent_id = page.url.rpartition("/")[2]
     made = local.api("GET", f"/v2/agent/{agent_id}").json["agent_config"]
@@ -64,7 +64,7 @@ def test_what_the_api_refuses_is_named(open_console: Open) -> None:
     console.check_accessible()
     console.page.get_by_label("Name").fill("Broken")
     console.page.get_by_label("Caller ids").fill("12")
-    console.page.get_by_role("button", name="Make the agent").click()
+    console.page.get_by_role("button", name="Create agent").click()
     console.see("from_phone_numbers")
 
 
@@ -89,7 +89,7 @@ def test_its_calls_are_stopped_and_it_is_deleted(open_console: Open, local: Loca
     assert local.execution(waiting)["status"] == "stopped"
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    console.see("The agent is deleted.")
+    console.see("Agent deleted.")
     page.get_by_role("heading", name="Agents").wait_for()
     assert local.api("GET", f"/v2/agent/{agent_id}").status == 404
     assert page.get_by_role("link", name="To end").count() == 0

@@ -65,7 +65,7 @@ def test_a_file_is_checked_before_it_is_started(open_console: Open, local: Local
     page.get_by_label("At most", exact=True).select_option("2")
     page.get_by_label("Minutes between").fill("20, 40")
     page.get_by_text("More", exact=True).click()
-    page.get_by_label("Calls a second, at most").fill("5")
+    page.get_by_label("Maximum calls per second").fill("5")
     page.get_by_label("Expires, hours after its start").fill("48")
     press(page, "Upload and check")
     page.get_by_role("heading", name="leads.csv", level=1).wait_for()
@@ -80,7 +80,7 @@ def test_a_file_is_checked_before_it_is_started(open_console: Open, local: Local
     expect(figures).to_contain_text("3of 7 rows")
     for row in ("Duplicates1", "Suppressed1", "Unusable1"):
         expect(page.locator(".facts").first).to_contain_text(row)
-    expect(figures).to_contain_text("123 attempts a contact")
+    expect(figures).to_contain_text("123 attempts per contact")
     expect(page.locator(".bars li")).to_have_text(["Chicago5"])
     console.see("Done between")
     console.check_accessible()
@@ -103,7 +103,7 @@ def test_a_batch_can_be_scheduled_for_later(open_console: Open, local: LocalClie
     console = open_console(f"batches/{batch_id}")
     page = console.page
     page.get_by_label("Start at").fill("2026-01-28T09:30")  # in Berlin
-    page.get_by_label("Call outside the calling hours too").check()
+    page.get_by_label("Also call outside calling hours").check()
     console.settled().see("if it starts Wed 28 Jan 09:30")
     with page.expect_response("**/preflight"):
         press(page, "Schedule", confirm="Schedule")
@@ -131,7 +131,7 @@ def test_a_running_batch_is_paused_resumed_and_stopped(open_console: Open, local
     console = open_console(f"batches/{batch_id}")
     page = console.page
     expect(page.locator(".big")).to_have_text("50 % 2 of 4 contacts done")
-    console.see("Every contact was called. Done by about")
+    console.see("Every contact has been called. Done by about")
     found = local.api("GET", f"/v2/agent/{local.stack.agent_id}/executions?batch_id={batch_id}&page_size=9").json[
         "data"
     ]
@@ -141,7 +141,7 @@ def test_a_running_batch_is_paused_resumed_and_stopped(open_console: Open, local
     press(page, "Pause")
     console.see("Paused: no call starts until you resume it.")
     assert batch(local, batch_id)["paused"] is True
-    console.see("No call starts until it is resumed.")
+    console.see("No call starts until the batch is resumed.")
     press(page, "Resume")
     console.see("Resumed.")
     assert batch(local, batch_id)["paused"] is False

@@ -161,7 +161,7 @@ def test_a_waiting_call_counts_down_and_its_webhooks_are_replayed(open_console: 
     console = open_call(open_console, local, WAITING, size=PHONE, dark=True)
     console.see("Waiting until 2026-01-26 11:30 America/New_York: the retry's interval.")
     assert "in 30 min" in console.page.locator(".countdown").inner_text()
-    console.see("If it goes on failing")
+    console.see("If it keeps failing")
     assert console.page.locator("rect.ahead").count() == 1
     console.see("1 webhook not accepted")
     console.check_accessible()
@@ -186,7 +186,7 @@ def test_a_call_is_stopped(open_console: Open, local: LocalClient) -> None:
 def test_a_number_is_suppressed(open_console: Open, local: LocalClient) -> None:
     console = open_call(open_console, local, LATER[1])
     confirm(console, "Suppress number", "Suppress it")
-    console.see(f"{LATER[1]} is not called any more.")
+    console.see(f"{LATER[1]} is no longer called.")
     rules = local.api("GET", f"/suppressions?phone_number={quote(LATER[1])}").json
     assert len(rules) == 1
     assert local.execution(found(local, LATER[1]))["status"] == "canceled"

@@ -95,12 +95,12 @@ def test_an_ended_key_asks_for_another_one(open_console: Open) -> None:
     console.refused = True
     console.page.evaluate("sessionStorage.setItem('redial.key', 'rdl_revoked')")
     console.go("batches")
-    console.see("This key opens nothing any more.")
+    console.see("This key no longer works.")
 
 
 def test_an_unknown_screen_leads_back(open_console: Open) -> None:
     console = open_console().open("elsewhere")
-    console.see("There is no such screen")
+    console.see("Screen not found")
     console.page.get_by_role("link", name="Go to Now").click()
     console.page.get_by_role("heading", name="Now", level=1).wait_for()
 

@@ -17,9 +17,9 @@ def test_a_key_is_made_shown_once_and_revoked(open_console: Open, local: LocalCl
     page.get_by_label("Phone numbers").select_option("masked")
     page.get_by_text("Only some agents").click()
     page.get_by_label("First agent").check()
-    page.get_by_label("Calls a day at most").fill("500")
-    page.get_by_label("Calls at once at most").fill("5")
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_label("Maximum calls per day").fill("500")
+    page.get_by_label("Maximum calls at once").fill("5")
+    page.get_by_role("button", name="Create key").click()
     console.see("Copy it now: it is shown only here.")
     secret = page.locator("code.break").inner_text()
     console.check_accessible()
@@ -31,7 +31,7 @@ def test_a_key_is_made_shown_once_and_revoked(open_console: Open, local: LocalCl
     assert secret not in page.content()
     page.get_by_role("row", name="dashboard").get_by_role("button", name="Revoke").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    console.see("dashboard is revoked.")
+    console.see("dashboard was revoked.")
     assert local.api("GET", "/user/me", Authorization=f"Bearer {secret}").status == 401
     assert page.get_by_role("row", name="(this one)").get_by_role("button", name="Revoke").is_disabled()
 
@@ -42,7 +42,7 @@ def test_a_key_cannot_be_made_without_a_scope(open_console: Open) -> None:
     console.check_accessible()
     console.page.get_by_label("Name").fill("nothing")
     console.page.get_by_label("Read everything").uncheck()
-    console.page.get_by_role("button", name="Make the key").click()
+    console.page.get_by_role("button", name="Create key").click()
     console.see("scopes")
 
 
@@ -59,7 +59,7 @@ def test_the_audit_shows_who_changed_what_and_is_exported(open_console: Open, lo
     lines = Path(saved.value.path()).read_text("utf-8").splitlines()
     assert lines[0].startswith("at,by,key_id,operation") and any("patch_agent" in line for line in lines[1:])
     page.get_by_label("To", exact=True).fill("2026-01-25")
-    console.see("No change was made in this time.")
+    console.see("There were no changes in this period.")
 
 
 def test_what_a_key_may_not_do_is_disabled(open_console: Open, local: LocalClient) -> None:

@@ -19,7 +19,7 @@ FAULT = {
     "state": "noticed",
     "reason": None,
     "code": None,
-    "what_to_do": "Mend it.",
+    "what_to_do": "Fix it.",
     "opened_at": "2026-01-26T12:00:00.000Z",
     "next_try_at": None,
 }
@@ -75,7 +75,7 @@ def test_a_fault_holds_calls_until_the_button_lets_them_go(open_console: Open, l
     console.see(f"Calls from {CALLER}")
     console.check_accessible()
     console.page.get_by_role("button", name="Try again now").click()
-    console.see("Waiting calls go on.")
+    console.see("Waiting calls continue.")
     local.advance(1)
     assert local.execution(held)["attempts"][0]["dialed_at"] is not None
     local.advance(10)
@@ -101,9 +101,9 @@ def test_a_paused_carrier_and_many_agents(open_console: Open, local: LocalClient
     items = [{**FAULT, "value": local.stack.agent_id, "provider": "hook"}]
     console.page.route("**/attention", lambda route: route.fulfill(json={"data": items}))
     changed(console, local, carriers=[{**carrier, "state": "paused"}], lines=lines, attention=1)
-    console.see("No calls go out by Twilio")
+    console.see("No calls go out via Twilio")
     console.see("HTTP 401")
-    console.see("its hook does not answer")
+    console.see("its hook does not respond")
     console.see("52 other agents")
     console.see("of at least 600 lines")
     console.check_accessible()

@@ -12,7 +12,7 @@ HOURS = {"windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "09:
 
 def test_an_empty_screen_says_what_to_type(open_console: Open) -> None:
     console = open_console("plan")
-    console.see("You will see when each attempt comes")
+    console.see("You will see when each attempt would be made")
     console.check_accessible()
 
 
@@ -43,7 +43,7 @@ def test_the_attempts_are_shown_in_both_zones_with_what_moves_them(open_console:
 
 def test_a_number_of_many_zones_may_be_seen_in_each(open_console: Open) -> None:
     console = open_console("plan?number=%2B18005550143", size=PHONE, dark=True)
-    console.see("it may be in 19 zones")
+    console.see("The number may be in 19 zones")
     console.see("one of the 19 time zones that the number may be in")
     console.page.get_by_label("Their zone").select_option("America/New_York")
     console.see("Shaded: before 9:00 and after 20:00 in New York.")

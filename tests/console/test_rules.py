@@ -93,7 +93,7 @@ def test_many_numbers_are_suppressed_and_one_removed(open_console: Open, local: 
     console.see("There is no suppression.")
     page.get_by_label("Numbers", exact=True).fill("+12025550120\n+1 (202) 555-0121\n\n+12025550122")
     page.get_by_label("Reason").fill("opted out")
-    page.get_by_text("What it covers, until when").click()
+    page.get_by_text("Scope, source, expiry").click()
     page.get_by_label("Purpose").fill("marketing")
     page.get_by_role("button", name="Suppress").click()
     console.see("3 suppressions stored.")
@@ -106,7 +106,7 @@ def test_many_numbers_are_suppressed_and_one_removed(open_console: Open, local: 
     page.get_by_label("Find a number").fill("+12025550121")
     page.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    console.see("There is no suppression of this number.")
+    console.see("There is no suppression for this number.")
     assert len(local.api("GET", "/suppressions").json) == 2
 
 
@@ -148,7 +148,7 @@ def test_consents_are_stored_and_withdrawn(open_console: Open, local: LocalClien
     page.get_by_label("Find a number").fill("+33612345678")
     page.get_by_role("button", name="Withdraw").click()
     page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
-    console.see("There is no consent of this number.")
+    console.see("There is no consent for this number.")
 
 
 def test_the_accounts_limits_and_policy(open_console: Open, local: LocalClient) -> None:
@@ -157,7 +157,7 @@ def test_the_accounts_limits_and_policy(open_console: Open, local: LocalClient) 
     page = console.page
     page.get_by_role("button", name="Add a limit").click()
     page.get_by_label("Attempts of limit 1").fill("2")
-    page.get_by_label("Hours of pause after a conversation").fill("12")
+    page.get_by_label("Pause after a conversation, in hours").fill("12")
     page.get_by_label("Policy").select_option("usual@1")
     page.get_by_role("button", name="Save").click()
     console.see("Saved.")

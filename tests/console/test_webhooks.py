@@ -16,7 +16,7 @@ def fail(local: LocalClient, name: str, times: int, status: int) -> None:
 
 def test_nothing_is_undelivered(open_console: Open) -> None:
     console = open_console("webhooks")
-    console.see("Everything is delivered.")
+    console.see("Every event was delivered.")
     console.page.get_by_role("button", name="Node.js").click()
     console.see("npm install standardwebhooks")
     console.check_accessible()
@@ -33,7 +33,7 @@ def test_undelivered_events_show_their_answer_and_are_replayed(open_console: Ope
     console.page.get_by_role("button", name="Replay", exact=True).click()
     console.see("1 event sent again.")
     local.advance(0.1)
-    console.see("Everything is delivered.")
+    console.see("Every event was delivered.")
     assert [one["body"]["sequence"] for one in local.inbox(execution_id=first) if one["answered"] == 410] == [1]
     assert local.api("GET", "/webhooks/undelivered").json["data"] == []
 
@@ -51,7 +51,7 @@ def test_all_are_replayed_after_a_question(open_console: Open, local: LocalClien
     console.page.get_by_role("dialog").get_by_role("button", name="Send").click()
     console.see("events sent again.")
     local.advance(1)
-    console.see("Everything is delivered.")
+    console.see("Every event was delivered.")
     assert local.api("GET", "/webhooks/undelivered").json["data"] == []
 
 
@@ -87,4 +87,4 @@ def test_the_accounts_url_is_set(open_console: Open, local: LocalClient) -> None
 def test_a_slow_answer_shows_that_it_loads(open_console: Open) -> None:
     console = open_console("plan")
     console.slowly("**/webhooks/undelivered", lambda: console.go("webhooks"))
-    console.see("Everything is delivered.")
+    console.see("Every event was delivered.")

@@ -1,4 +1,4 @@
-"""A webhook receiver: `python examples/receiver.py whsec_…` prints each new event once. It needs `redial_client` only.
+"""A webhook receiver: `python examples/receiver.py whsec_…` prints each new event once. It only needs `redial_client`.
 
 Point an agent's `webhook_url` at it, or run `redial listen --forward http://127.0.0.1:8080` and pass the secret that it
 prints.
@@ -13,7 +13,7 @@ PORT = 8080
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Verifies each webhook, and answers 204: any 2xx within 10 seconds accepts it."""
+    """Verifies each webhook and responds with 204: any 2xx within 10 seconds accepts the event."""
 
     secret = ""
     processed: set[str] = set()  # noqa: RUF012  shared by all requests; keep it in your database
@@ -27,7 +27,7 @@ class Receiver(BaseHTTPRequestHandler):
         webhook_id = self.headers["webhook-id"]
         if webhook_id in self.processed:
             return self.answer(204, f"again: {webhook_id}")
-        self.processed.add(webhook_id)  # first store it, then do what the event asks for
+        self.processed.add(webhook_id)  # first store the id, then act on the event
         self.answer(204, f"{event['type']}: {webhook_id}")
 
     def answer(self, status: int, line: str) -> None:
@@ -36,11 +36,11 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Log nothing else."""
+        """Log nothing."""
 
 
 def main(secret: str, port: int = PORT) -> None:
-    """Receive until Ctrl-C. Port 0 takes a free one."""
+    """Receive until Ctrl-C. Port 0 selects a free one."""
     Receiver.secret = secret
     server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
     print(f"Receiving at http://127.0.0.1:{server.server_port}", flush=True)

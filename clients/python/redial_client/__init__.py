@@ -5,7 +5,7 @@
     redial = Redial("https://calls.example.com", "rdl_…")
     call = redial.calls.create(agent_id="…", recipient_phone_number="+12025550123", retry_config={"enabled": True})
 
-The names below are imported when they are first used: `redial --help` needs neither the client nor requests.
+The names below are imported on first use, because `redial --help` needs neither the client nor requests.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
 """The client: `Redial`, whose attributes are the resources of the API.
 
-Arguments and answers have the names and shapes of the OpenAPI document (`redial_client.models`): times are texts in
-RFC 3339 with an offset, UTC in answers; a phone number is E.164. Every method may raise `redial_client.ApiError` and
-`redial_client.Unreachable`. Listings are iterators that fetch part by part.
+Arguments and results have the names and shapes of the OpenAPI document (`redial_client.models`): times are RFC 3339
+texts with an offset, in UTC in responses; phone numbers are E.164. Every method may raise `redial_client.ApiError` and
+`redial_client.Unreachable`. Listings are iterators that fetch their rows in parts.
 """
 
 import json
@@ -20,18 +20,18 @@ from redial_client.errors import AgentUnclear, Unreachable, error_of
 from redial_client.transport import Transport
 
 LARGEST_DIRECT_FILE = 4 * 1024 * 1024
-"""Bytes of a batch's file that fit a request; a larger one is uploaded first."""
+"""Maximum bytes of a batch's file that fit a request. A larger file is uploaded first."""
 PAGE_SIZE = 50
 
 Progress = Callable[[int, int], None]
-"""Called with what is done and with the total, 0: not known."""
+"""Called with the amount done and the total; 0: unknown."""
 
 
 class Redial:
     """The API at `base_url`, used with `api_key`.
 
-    A request waits up to `timeout` seconds and is sent up to `tries` times, where that is safe; see
-    `redial_client.transport`. `sleep` is how it waits. Not thread-safe: one for each thread.
+    A request waits up to `timeout` seconds and is sent up to `tries` times if that is safe; see
+    `redial_client.transport`. `sleep` waits between tries. Not thread-safe: create one per thread.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class Redial:
         since: str | None = None,
         until: str | None = None,
     ) -> models.RetryStatistics:
-        """How well retries work: of an agent, a batch or the account, from `since` to `until` (days, UTC)."""
+        """How well retries work, for an agent, a batch or the account, from `since` to `until` (days, UTC)."""
         query = {"agent_id": agent_id, "batch_id": batch_id, "from": since, "to": until}
         return cast("models.RetryStatistics", self.transport.json("GET", "/stats/retries", query=query))
 
     def now(self) -> models.NowRead:
-        """The account at this moment: lines in use, due retries, carriers, attention items, undelivered events."""
+        """The account's current activity: lines in use, due calls, carriers, attention items, undelivered events."""
         return cast("models.NowRead", self.transport.json("GET", "/now"))
 
     def doctor(self) -> list[models.CheckRead]:
-        """The checks of the installation, each with what to do."""
+        """The checks of the account's setup, each with advice."""
         return cast("models.Examination", self.transport.json("GET", "/doctor"))["checks"]
 
 
@@ -90,7 +90,7 @@ def _path(*segments: str) -> str:
 
 
 def new_idempotency_key() -> str:
-    """A key for one request: the same on each try of it."""
+    """A new key for one request, to be used for each try."""
     return str(uuid.uuid4())
 
 
@@ -100,15 +100,15 @@ class Calls(_Resource):
     def create(self, *, idempotency_key: str | None = None, **call: Unpack[models.CallRequest]) -> models.CallCreated:
         """Create a call.
 
-        Every try of the request has one Idempotency-Key, made here or given, so one call is made; give one to repeat
-        the request yourself later.
+        All tries of the request have the same Idempotency-Key, generated or given, so only one call is created. Give a
+        key to be able to repeat the request later.
         """
         key = idempotency_key or new_idempotency_key()
         created = self._transport.json("POST", "/call", json=call, idempotency_key=key)
         return cast("models.CallCreated", created)
 
     def plan(self, **call: Unpack[models.CallRequest]) -> models.Plan:
-        """When each attempt of such a call would be made, if all before it failed. Nothing is created."""
+        """When each attempt of such a call would be made if all earlier ones failed. Nothing is created."""
         return cast("models.Plan", self._transport.json("POST", "/call/plan", json=call))
 
     def stop(self, execution_id: str) -> models.CallStopped:
@@ -135,7 +135,7 @@ class Executions(_Resource):
         answered_by_voice_mail: bool | None = None,
         provider: str | None = None,
     ) -> Iterator[models.Execution]:
-        """An agent's calls, newest first; `since` and `until`: created in that time, both ends included."""
+        """An agent's calls, newest first. `since` and `until` limit their creation time; both are inclusive."""
         query = {
             "status": status, "batch_id": batch_id, "from": since, "to": until, "user_number": user_number,
             "answered_by_voice_mail": answered_by_voice_mail, "provider": provider, "page_size": PAGE_SIZE,
@@ -143,7 +143,7 @@ class Executions(_Resource):
         return self._transport.rows(_path("v2", "agent", agent_id, "executions"), query)
 
     def log(self, execution_id: str) -> Sequence[models.LogEntry]:
-        """What happened to a call, oldest first."""
+        """The log of a call, oldest entry first."""
         log = cast("models.ExecutionLog", self._transport.json("GET", _path("executions", execution_id, "log")))
         return log["data"]
 
@@ -159,7 +159,7 @@ class Executions(_Resource):
         return cast("models.SuppressionsAdded", self._transport.json("POST", path, json=suppression))
 
     def replay_webhooks(self, execution_id: str) -> models.ReplayStarted:
-        """Send its undelivered events again."""
+        """Send a call's undelivered events again."""
         path = _path("executions", execution_id, "webhooks", "replay")
         return cast("models.ReplayStarted", self._transport.json("POST", path))
 
@@ -192,10 +192,10 @@ class Batches(_Resource):
         idempotency_key: str | None = None,
         progress: Progress | None = None,
     ) -> models.BatchCreated:
-        """Create a batch from a CSV with a column `contact_number`. It waits for `schedule`, or starts now.
+        """Create a batch from a CSV with a column `contact_number`. It waits for `schedule`, unless `start_now`.
 
         A file of more than `LARGEST_DIRECT_FILE` bytes is uploaded first; `progress` gets the bytes sent. Raises
-        `OSError` when the file cannot be read.
+        `OSError` if the file cannot be read.
         """
         fields = {
             "agent_id": agent_id, "from_phone_numbers": from_phone_numbers, "retry_config": retry_config,
@@ -219,7 +219,7 @@ class Batches(_Resource):
         return cast("models.BatchCreated", created)
 
     def upload(self, file: Path | bytes, file_name: str, progress: Progress | None = None) -> str:
-        """Upload a file for `POST /batches`; its `upload_id`. `progress` gets the bytes sent."""
+        """Upload a file for `POST /batches` and return its `upload_id`. `progress` gets the bytes sent."""
         size = file.stat().st_size if isinstance(file, Path) else len(file)
         asked: models.UploadRequest = {"size": size, "file_name": file_name}
         upload = cast("models.UploadCreated", self._transport.json("POST", "/batches/uploads", json=asked))
@@ -256,7 +256,7 @@ class Batches(_Resource):
         call_seconds: int | None = None,
         progress: Progress | None = None,
     ) -> models.PreflightRead:
-        """What starting a batch would mean. Waits until its file has been read; `progress` gets the rows read."""
+        """Preview what a batch would do. Waits until its file has been read; `progress` gets the rows read."""
         asked = {
             "scheduled_at": scheduled_at,
             "bypass_call_guardrails": bypass_call_guardrails,
@@ -292,11 +292,11 @@ class Batches(_Resource):
         return cast("models.BatchChanged", self._transport.json("POST", _path("batches", batch_id, "resume")))
 
     def results(self, batch_id: str, progress: Progress | None = None) -> bytes:
-        """The rows as uploaded, with the result of each, as CSV. Waits while a large one is being written."""
+        """The uploaded rows, each with its result, as CSV. Waits while a large file is being written."""
         return self._file(batch_id, "results.csv", progress)
 
     def rejected(self, batch_id: str) -> bytes:
-        """Every rejected row with its line and the reason, as CSV."""
+        """The rejected rows, each with its line and the reason, as CSV."""
         return self._file(batch_id, "rejected.csv", None)
 
     def _file(self, batch_id: str, name: str, progress: Progress | None) -> bytes:
@@ -319,7 +319,7 @@ class Batches(_Resource):
 
 
 class _Counted:
-    """A file that says how much of it was read. It has a length, so requests sends a Content-Length."""
+    """A file that reports how much of it was read. It has a length, so requests sends a Content-Length."""
 
     def __init__(self, file: IO[bytes], size: int, progress: Progress | None) -> None:
         self._file, self._size, self._progress = file, size, progress
@@ -337,7 +337,7 @@ class _Counted:
 
 
 class Agents(_Resource):
-    """Agents say how calls are placed and answered: `/v2/agent`."""
+    """Agents, which define how calls are placed and answered: `/v2/agent`."""
 
     def list(self) -> Iterator[models.AgentRead]:
         """All agents."""
@@ -348,7 +348,7 @@ class Agents(_Resource):
         return cast("models.AgentRead", self._transport.json("GET", _path("v2", "agent", agent_id)))
 
     def find(self, name: str | None) -> str:
-        """The id of the agent with that id or name; None: the only agent there is. Raises `AgentUnclear`."""
+        """The id of the agent with that id or name; if None, of the only agent. Raises `AgentUnclear`."""
         agents = list(self.list())
         found = [one["id"] for one in agents if name is None or name in (one["id"], one["agent_name"])]
         if len(found) == 1:
@@ -367,7 +367,7 @@ class Agents(_Resource):
         return cast("models.AgentChanged", self._transport.json("PUT", _path("v2", "agent", agent_id), json=agent))
 
     def patch(self, agent_id: str, changes: models.AgentPatch) -> models.AgentChanged:
-        """Change parts of an agent; the rest stays."""
+        """Change parts of an agent; other parts are kept."""
         return cast("models.AgentChanged", self._transport.json("PATCH", _path("v2", "agent", agent_id), json=changes))
 
     def delete(self, agent_id: str) -> models.AgentDeleted:
@@ -380,7 +380,7 @@ class Agents(_Resource):
 
 
 class Suppressions(_Resource):
-    """Numbers that are not called: `/suppressions`."""
+    """Numbers that must not be called: `/suppressions`."""
 
     def add(self, **suppression: Unpack[models.AddSuppressionsRequest]) -> models.SuppressionsAdded:
         """Stop calling a number."""
@@ -423,7 +423,7 @@ class Policies(_Resource):
         return self._transport.rows("/policies/presets")
 
     def get(self, name: str, version: int | None = None) -> models.PolicyRead:
-        """A policy; its latest version, or that one."""
+        """A policy, in its latest or the given version."""
         query = {"version": version}
         return cast("models.PolicyRead", self._transport.json("GET", _path("policies", name), query=query))
 
@@ -431,7 +431,8 @@ class Policies(_Resource):
         self, name: str, *, if_match: str | None = None, if_none_match: str | None = None,
         **rules: Unpack[models.PolicyRequest],
     ) -> models.PolicyRead:  # fmt: skip
-        """Make a policy or its next version. `if_match="3"`: only if 3 is the latest; `if_none_match="*"`: only new."""
+        """Create a policy or its next version. `if_match="3"`: only if 3 is the latest version; `if_none_match="*"`:
+        only if the policy does not exist."""
         given = {"If-Match": if_match, "If-None-Match": if_none_match}
         headers = {one: value for one, value in given.items() if value is not None}
         made = self._transport.json("PUT", _path("policies", name), json=rules, headers=headers)
@@ -442,12 +443,12 @@ class Contacts(_Resource):
     """Called persons, by number: `/numbers`, `/contacts`."""
 
     def get(self, phone_number: str, agent_id: str | None = None) -> models.NumberRead:
-        """What is known about a number, and what would happen to a call to it now."""
+        """What is known about a number, and whether it could be called now."""
         query = {"agent_id": agent_id}
         return cast("models.NumberRead", self._transport.json("GET", _path("numbers", phone_number), query=query))
 
     def erase(self, phone_number: str) -> models.ContactErased:
-        """Erase a person: every call to the number, with a receipt."""
+        """Erase a person: every call to the number. Returns a receipt."""
         return cast("models.ContactErased", self._transport.json("DELETE", _path("contacts", phone_number)))
 
 
@@ -455,11 +456,11 @@ class Attention(_Resource):
     """What holds calls back until a person acts: `/attention`."""
 
     def list(self) -> Sequence[models.AttentionItem]:
-        """The open items."""
+        """The attention items."""
         return cast("models.AttentionList", self._transport.json("GET", "/attention"))["data"]
 
     def resolve(self, item_id: str) -> models.AttentionItem:
-        """Try again now, once the cause is mended."""
+        """Try again now, once the cause is fixed."""
         path = _path("attention", item_id, "resolve")
         return cast("models.AttentionItem", self._transport.json("POST", path))
 
@@ -468,23 +469,23 @@ class Webhooks(_Resource):
     """Deliveries: `/webhooks`."""
 
     def undelivered(self) -> models.UndeliveredList:
-        """Events that their endpoints did not accept, and those that wait for their next try."""
+        """Undelivered events: those given up, and those that wait for their next try."""
         return cast("models.UndeliveredList", self._transport.json("GET", "/webhooks/undelivered"))
 
     def test(self, **target: Unpack[models.WebhookTest]) -> models.WebhookTestResult:
-        """Send one signed test event to an agent's `webhook_url` or to a URL, and say what it answered."""
+        """Send one signed test event to an agent's `webhook_url` or to a URL, and return the result."""
         return cast("models.WebhookTestResult", self._transport.json("POST", "/webhooks/test", json=target))
 
 
 class Keys(_Resource):
-    """API keys and the audit: `/keys`, `/audit`. They need scope admin."""
+    """API keys and the audit log: `/keys`, `/audit`. They need the scope admin."""
 
     def list(self) -> Sequence[models.KeyRead]:
-        """The keys, oldest first, revoked ones too."""
+        """The keys, oldest first, including revoked ones."""
         return cast("Sequence[models.KeyRead]", self._transport.json("GET", "/keys"))
 
     def create(self, **key: Unpack[models.KeyRequest]) -> models.KeyCreated:
-        """Make a key; its `api_key` is shown only here. What is left out is as the key has it that makes it."""
+        """Create a key; its `api_key` is shown only here. Omitted rights are copied from the key that creates it."""
         return cast("models.KeyCreated", self._transport.json("POST", "/keys", json=key))
 
     def revoke(self, key_id: str) -> models.KeyRevoked:
@@ -500,11 +501,11 @@ class Account(_Resource):
     """The account: `/user/me`."""
 
     def get(self) -> models.UserRead:
-        """The account, its lines, defaults and carriers."""
+        """The account with its lines, defaults and carriers."""
         return cast("models.UserRead", self._transport.json("GET", "/user/me"))
 
     def patch(self, **changes: Unpack[models.PatchUserRequest]) -> models.UserRead:
-        """Change its defaults, contact limits or webhook; null removes, what is left out stays."""
+        """Change the account's defaults, contact limits or webhook. None removes a setting; omitted ones are kept."""
         return cast("models.UserRead", self._transport.json("PATCH", "/user/me", json=changes))
 
     def phone_numbers(self) -> Iterator[models.PhoneNumberRead]:

@@ -1,34 +1,34 @@
-"""Errors of the client. All are `RedialError`; those that the API answered are `ApiError`, by status."""
+"""Errors of the client. All are `RedialError`; errors returned by the API are `ApiError`, with a class per status."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 class RedialError(Exception):
-    """A request did not succeed."""
+    """A request failed."""
 
 
 class Unreachable(RedialError):
-    """The API was not reached, or the connection broke before its answer."""
+    """The API could not be reached, or the connection broke before its response."""
 
 
 class AgentUnclear(RedialError):
-    """No agent has that id or name, or there are several and none is named."""
+    """No agent has that id or name, or several do; or no agent was named and there is not exactly one."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field of the request. `field`: its path, such as `retry_config.max_retries`."""
+    """An error in one field of the request. `field`: its path, such as `retry_config.max_retries`."""
 
     field: str
     message: str
 
 
 class ApiError(RedialError):
-    """The API answered with an error.
+    """The API returned an error.
 
-    `status`: the HTTP status. `message`: what to do. `errors`: one for each invalid field. `request_id`: to quote when
-    you report an error of the service.
+    `status`: the HTTP status. `message`: what to do. `errors`: one for each invalid field. `request_id`: quote it when
+    you report an internal error.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class ApiError(RedialError):
 
 
 class InvalidInput(ApiError):
-    """400, 413: the request is invalid or too large, or not possible in this state."""
+    """400, 413: the request is invalid, too large, or not possible in the current state."""
 
 
 class KeyRejected(ApiError):
-    """401: there is no API key, or it is not valid."""
+    """401: the API key is missing or not valid."""
 
 
 class Forbidden(ApiError):
@@ -54,11 +54,11 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: unknown, or of another account."""
+    """404: it does not exist, or belongs to another account."""
 
 
 class Conflict(ApiError):
-    """409, 412: it does not fit the present state."""
+    """409, 412: the request does not fit the current state."""
 
 
 class TooManyRequests(ApiError):
@@ -66,7 +66,7 @@ class TooManyRequests(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx, after all tries where the request could be repeated."""
+    """5xx, after all tries if the request could be repeated."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
@@ -82,7 +82,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def error_of(status: int, body: Any) -> ApiError:
-    """The error in an answer. `body`: its parsed JSON; anything else is accepted too."""
+    """The error in a response. `body`: its parsed JSON, or anything else."""
     content = body if isinstance(body, dict) else {}
     message = content.get("message")
     listed = content.get("errors")

@@ -1,4 +1,4 @@
-"""Shapes of requests and answers. Written by generate.py from the OpenAPI document: do not edit."""
+"""Shapes of requests and responses. Written by generate.py from the OpenAPI document: do not edit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ What happened. The values are the `type` of the webhooks.
 
 AttentionState: TypeAlias = Literal["open", "noticed", "resuming", "resolved"]
 """
-`open`: the calls that it affects wait. `noticed`: the carrier refused calls, which wait; the others are still
-placed, since the fault may concern these numbers alone. `resuming`: calls are placed again, more each minute.
-`resolved`: nothing is held.
+`open`: affected calls wait. `noticed`: the carrier refused some calls, which wait; other calls are still placed,
+because the fault may concern only these numbers. `resuming`: calls are placed again, more each minute. `resolved`:
+no call is held.
 """
 
 
 class BatchRunDetails(TypedDict):
     """
-    The contact's place in its batch.
+    The contact's state within its batch.
     """
 
     status: str
@@ -40,7 +40,7 @@ How an attempt ended, finer than its status.
 
 class ContextDetails(TypedDict):
     """
-    What was known of the contact.
+    The contact's number and data.
     """
 
     recipient_data: dict[str, Any]
@@ -55,7 +55,7 @@ Who ended a call.
 
 class NextAttempt(TypedDict):
     """
-    The attempt that is waiting for its time.
+    The attempt that waits for its time.
     """
 
     attempt: int
@@ -89,8 +89,8 @@ Status of an execution, or of one attempt.
 
 class TelephonyData(TypedDict):
     """
-    The latest attempt whose call was placed, or that ended without one: a retry from `initiated` on, and until then
-    the attempt before it.
+    The latest attempt whose call was placed, or that ended without a call. A retry is shown from `initiated` on;
+    until then, the previous attempt is shown.
     """
 
     to_number: str
@@ -103,18 +103,18 @@ class TelephonyData(TypedDict):
     """
     ring_duration: int | None
     """
-    Seconds from ringing to the answer, or to the end of a call that was not answered.
+    Seconds from ringing to the answer, or to the end of an unanswered call.
     """
     call_type: Literal["outbound"]
     hangup_by: HangupBy | None
     hangup_reason: str | None
     hangup_provider_code: int | None
     """
-    `hangup_code`, where it is an integer.
+    `hangup_code`, if it is an integer.
     """
     hangup_code: str | None
     """
-    The SIP code of the call's end or, where there is none, the carrier's own code, as text.
+    The SIP code of the call's end or, if there is none, the carrier's own code, as text.
     """
     recording_url: str | None
 
@@ -127,8 +127,8 @@ What became of an attempt.
 
 class WebhookTestEvent(TypedDict):
     """
-    An event that says nothing but that it arrived: answer it with 2xx. `agent_id`: whose webhook is tested; null: a
-    URL by itself.
+    An event that only tests the delivery: answer it with 2xx. `agent_id`: the agent whose webhook is tested; null: a
+    URL was given.
     """
 
     type: Literal["webhook.test"]
@@ -159,7 +159,7 @@ class AgentCreated(TypedDict):
 
 class AgentDeleted(TypedDict):
     """
-    The agent was deleted and its waiting calls are stopped.
+    The agent was deleted, and its waiting calls are being stopped.
     """
 
     message: Literal["success"]
@@ -179,31 +179,31 @@ class AgentLines(TypedDict):
 
 class AgentStopped(TypedDict):
     """
-    The agent's calls that were not answered and are stopped now.
+    The agent's unanswered calls and its batches, which are stopped now.
     """
 
     stopped_executions: list[str]
     stopped_batches: list[str]
     """
-    Batches of the agent; their contacts are stopped with them.
+    The agent's batches; their contacts are stopped with them.
     """
 
 
 class AskedEndpoint(TypedDict):
     """
-    An endpoint of yours that is asked before each attempt, with a signed POST.
+    Your endpoint that is asked before each attempt, with a signed POST.
     """
 
     url: str
     timeout_seconds: NotRequired[int]
     """
-    How long it may take to answer. Default: 3.
+    How long it may take to respond. Default: 3.
     """
 
 
 class Assumed(TypedDict):
     """
-    What the plan takes for granted: how every call ends, and after how many seconds.
+    What the plan assumes: how every call ends, and after how many seconds.
     """
 
     status: Status
@@ -221,10 +221,10 @@ call ends as `canceled`.
 
 class AttentionItem(TypedDict):
     """
-    A fault that holds calls. `scope`, `value`: of which calls: all of the carrier account (null), those from a
-    caller id, those to a country (ISO 3166, or a calling code such as `+800`), or those of an agent (its id). Of an
-    agent, `provider` says which of its endpoints does not answer: `scrub` or `hook`. `code`: the carrier's error code;
-    null: an outage, or the carrier names none. `next_try_at`: when a waiting call may try again.
+    A fault that holds calls. `scope` and `value` say which calls: all of the carrier account (null), those from a
+    caller id, those to a country (ISO 3166, or a calling code such as `+800`), or those of an agent (its id). For an
+    agent, `provider` is the endpoint that does not respond: `scrub` or `hook`. `code`: the carrier's error code; null
+    for an outage, or if the carrier gives none. `next_try_at`: when a waiting call may try again.
     """
 
     id: str
@@ -241,7 +241,7 @@ class AttentionItem(TypedDict):
 
 class AttentionList(TypedDict):
     """
-    What holds calls now. Empty: nothing does.
+    The faults that hold calls now. Empty: none.
     """
 
     data: list[AttentionItem]
@@ -267,7 +267,7 @@ class BatchCreated(TypedDict):
 
 class BatchReplayStarted(TypedDict):
     """
-    The same of a batch's own events.
+    The batch's own events that are sent now, oldest first: those given up and those that waited.
     """
 
     batch_id: str
@@ -299,25 +299,25 @@ Holiday: TypeAlias = str
 
 class CallingWindow(TypedDict):
     """
-    A part of some days in which calls may start. End before start: over midnight, on the next day; the same time:
-    24 hours.
+    A period of the day in which calls may start. If it ends before its start, it ends on the next day; if both are
+    the same, it lasts 24 hours.
     """
 
     days: NotRequired[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] | None]
     """
-    The days on which it begins. None: every day.
+    The days on which it begins. Not given: every day.
     """
     start: str
     end: str
     """
-    The first minute after it.
+    The first minute after the window.
     """
 
 
 class CarrierCost(TypedDict):
     """
-    What the carrier charges, in one currency. `attempts`: those whose price it told by their end. `per_answer`: null
-    without an answer, and unless the price of every attempt is known in this currency.
+    What the carrier charges, in one currency. `attempts`: attempts whose price it reported by their end.
+    `per_answer`: null without an answer, and unless the price of every attempt is known in this currency.
     """
 
     currency: str
@@ -328,8 +328,8 @@ class CarrierCost(TypedDict):
 
 class CarrierNow(TypedDict):
     """
-    A carrier that the agents use. `paused`: its calls fail, and wait, since `since` for `reason`; `resuming`: more
-    are placed each minute. `account`: yours; each account has its own state.
+    A carrier that the agents use. `paused`: its calls have failed since `since` because of `reason`, and now wait;
+    `resuming`: more calls are placed each minute. `account`: your account; each account has its own state.
     """
 
     name: str
@@ -341,7 +341,7 @@ class CarrierNow(TypedDict):
 
 class ChangeRead(TypedDict):
     """
-    A setting that was changed. URLs are cut to their host, numbers are masked, other content is a hash.
+    A changed setting. URLs are reduced to their host, numbers are masked, other content is hashed.
     """
 
     field: str
@@ -371,7 +371,7 @@ State of a circuit. `resuming` admits a growing number of calls after a successf
 
 class ConcurrencyRead(TypedDict):
     """
-    Live calls of all the account's agents: the limit, and the present number.
+    Live calls of all the account's agents: the limit and the current number.
     """
 
     max: int
@@ -385,11 +385,11 @@ class ConsentRead(TypedDict):
 
     id: str
     """
-    A keyed hash of the number, and what the rule covers.
+    A keyed hash of the number, and the rule's scope.
     """
     last_four: str | None
     """
-    Of the number; null once the person was erased.
+    The number's last four digits; null once the person has been erased.
     """
     purpose: str | None
     source: str | None
@@ -401,7 +401,7 @@ class ConsentRead(TypedDict):
 
 class ConsentsAdded(TypedDict):
     """
-    The consents as they are now.
+    The consents after the change.
     """
 
     message: Literal["success"]
@@ -410,12 +410,12 @@ class ConsentsAdded(TypedDict):
 
 class ContactCap(TypedDict):
     """
-    At most so many attempts to one number in any period of so many hours.
+    A maximum number of attempts to one number in any period of `hours`.
     """
 
     attempts: int
     """
-    Every dial counts, whatever came of it.
+    The maximum. Every dial counts, whatever its outcome.
     """
     hours: int
 
@@ -431,20 +431,21 @@ class ContactCapRead(TypedDict):
 
 class ContactLimits(TypedDict):
     """
-    How often one number is called, over all calls of the account to it, retries included. Null: not given.
+    How often one number may be called. All calls of the account to it count, including retries. Null means not
+    given.
     """
 
     caps: NotRequired[list[ContactCap] | None]
     """
-    Each is kept.
+    All caps apply.
     """
     pause_after_conversation_hours: NotRequired[int | None]
     """
-    How long no attempt follows the end of an answered call.
+    Hours without attempts after the end of an answered call.
     """
     at_cap: NotRequired[AtCap | None]
     """
-    What becomes of an attempt that is not allowed. defer: it waits until it is; end: the call is `canceled`. Default: "defer".
+    What happens to an attempt that is not allowed. defer: it waits until it is allowed; end: the call is `canceled`. Default: "defer".
     """
 
 
@@ -460,7 +461,7 @@ class ContactLimitsRead(TypedDict):
 
 class CountryCount(TypedDict):
     """
-    Contacts of a country (ISO 3166, or a calling code such as `+800`).
+    Contacts in a country (ISO 3166, or a calling code such as `+800`).
     """
 
     country: str
@@ -469,7 +470,7 @@ class CountryCount(TypedDict):
 
 class DefaultsRead(TypedDict):
     """
-    What the account's agents use that leave it out.
+    The account's defaults, for agents that leave these settings out.
     """
 
     telephony_provider: str | None
@@ -481,19 +482,19 @@ class DefaultsRead(TypedDict):
 
 class DueNow(TypedDict):
     """
-    Calls that wait for a time: retries, scheduled calls, calls outside of calling hours. Not those that wait for a
-    line, nor contacts that their batch has not started.
+    Calls that wait for a time: retries, scheduled calls, calls outside calling hours. Calls that wait for a line and
+    contacts that their batch has not started are not included.
     """
 
     minutes: int
     step_minutes: int
     calls: list[int]
     """
-    How many become due in each step from now.
+    Calls that become due in each step from now.
     """
     complete: bool
     """
-    False: there may be more. At most 512 calls of the stack, 512 delayed contacts of each of 20 batches, and 100 agents are read.
+    False: there may be more. At most 512 calls of the stack, 512 delayed contacts in each of 20 batches, and 100 agents are read.
     """
 
 
@@ -504,18 +505,18 @@ class Erased(TypedDict):
 
     executions: int
     """
-    Calls, contacts of batches included.
+    Calls, including contacts of batches.
     """
     files: int
     """
-    Batches in whose files the person's rows are erased, within minutes.
+    Batches whose files lose the person's rows, within minutes.
     """
     consents: int
 
 
 class ExecutionErased(TypedDict):
     """
-    The call is unknown from now on.
+    The call was erased. Its id is unknown from now on.
     """
 
     message: Literal["success"]
@@ -524,7 +525,7 @@ class ExecutionErased(TypedDict):
 
 class FieldErrorBody(TypedDict):
     """
-    One thing wrong with one field.
+    One error in one field.
     """
 
     field: str
@@ -533,8 +534,8 @@ class FieldErrorBody(TypedDict):
 
 class FinishRead(TypedDict):
     """
-    When the batch will be finished, if it starts at `starts_at`. Null: not within the time that is looked at, or
-    there is nothing to call.
+    When the batch will be finished if it starts at `starts_at`. Null: not within the period that the preflight
+    covers, or there is nothing to call.
     """
 
     starts_at: str
@@ -545,14 +546,14 @@ class FinishRead(TypedDict):
 
 class GapJson(TypedDict):
     """
-    Attempts so long after the end of the attempt before; null: no bound.
+    Attempts by the time since the end of the previous attempt, in minutes. Null: no bound.
     """
 
     attempts: int
     answers: int
     rate: float | None
     """
-    Answered by a person, from 0 to 1; null without attempts.
+    Share answered by a person, 0 to 1; null without attempts.
     """
     interval: list[float] | None
     """
@@ -566,8 +567,8 @@ class GapJson(TypedDict):
 
 class GatewayErrorBody(TypedDict):
     """
-    What API Gateway answers by itself, with a message only; or, where the quota of the API key is used up, all that
-    an error has.
+    An error of API Gateway, which has only a message, or an exceeded quota of the API key, which has all fields of
+    an error.
     """
 
     message: str
@@ -595,7 +596,7 @@ class Holiday1(TypedDict):
 
 class Index(TypedDict):
     """
-    Where the documentation is.
+    Links to the documentation.
     """
 
     name: Literal["Redial"]
@@ -606,22 +607,22 @@ class Index(TypedDict):
 
 class Kept(TypedDict):
     """
-    What stays, so that it still holds.
+    What is kept, so that it stays in effect.
     """
 
     suppressions: int
     """
-    As keyed hashes, without reason and digits of the number.
+    Suppressions, as keyed hashes without the reason and digits of the number.
     """
     attempts: int
     """
-    When the number was dialled in the last 31 days, under a keyed hash, for contact limits.
+    Times of dials in the last 31 days, under a keyed hash of the number, for contact limits.
     """
 
 
 class KeyRevoked(TypedDict):
     """
-    The key opens nothing any more.
+    The key no longer works.
     """
 
     message: Literal["success"]
@@ -637,8 +638,8 @@ What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pa
 
 class LimitUse(TypedDict):
     """
-    A cap that applies. `owner`: the account, the policy or the agent; `attempts`: how many of the `allowed` are
-    used, over all calls of the account to the number; `opens_at`: when the next is allowed, if none is now.
+    A cap that applies. `owner`: the account, the policy or the agent; `attempts`: how many of the `allowed` attempts
+    are used, by all calls of the account to the number; `opens_at`: when the next is allowed, if none is now.
     """
 
     owner: str
@@ -650,8 +651,8 @@ class LimitUse(TypedDict):
 
 class LinesNeeded(TypedDict):
     """
-    Lines and rate. `calls_per_second`: the lower of the batch's and the carrier account's; null: none. `needed`: the
-    lines with which that rate is reached, if every call rings to its end and is answered then.
+    Lines and rate. `calls_per_second`: the lower of the batch's and the carrier account's rate; null: no limit.
+    `needed`: the lines needed to reach that rate if every call is answered at the end of its ring timeout.
     """
 
     available: int
@@ -661,8 +662,8 @@ class LinesNeeded(TypedDict):
 
 class LinesNow(TypedDict):
     """
-    Live calls: the limit, and the present number, of the account and of each agent. `complete`: no agent is left
-    out.
+    Live calls: the limit and the current number, for the account and for each agent. `complete`: whether all agents
+    are listed.
     """
 
     max: int
@@ -676,7 +677,7 @@ class LinesNow(TypedDict):
 
 class LogEntry(TypedDict):
     """
-    One thing that happened to an execution.
+    One entry of an execution's log.
     """
 
     created_at: str
@@ -688,7 +689,7 @@ class LogEntry(TypedDict):
 
 class MovedBy(TypedDict):
     """
-    A gate that lets the attempt wait. `rule`: which rule it applied, if it has one; `until`: when it asks again.
+    A gate that makes the attempt wait. `rule`: the rule that it applied, if any; `until`: when it is asked again.
     """
 
     gate: str
@@ -699,8 +700,8 @@ class MovedBy(TypedDict):
 
 class NowRead(TypedDict):
     """
-    The account at this moment. `at`: the server's time. `attention`: items of `GET /attention`. `undelivered`: calls
-    and batches with undelivered events.
+    The account's current activity. `at`: the server's time. `attention`: the number of items in `GET /attention`.
+    `undelivered`: the number of calls and batches with undelivered events.
     """
 
     version: str
@@ -711,7 +712,7 @@ class NowRead(TypedDict):
     attention: int
     undelivered: int
     """
-    1000: that many or more.
+    1000 means this many or more.
     """
 
 
@@ -744,8 +745,8 @@ day in which an earlier attempt failed, also while the window is open.
 
 class PlannedAttempt(TypedDict):
     """
-    An attempt. `latest_at` differs where calls are spread over the first minutes of an opening, since each call's
-    own second is known only when it is made; null: the attempt may also not be dialled at all.
+    An attempt. `latest_at` is later than `earliest_at` if calls are spread over the first minutes of a window: a
+    call's own second is known only once it is created. Null: possibly the attempt is not dialled at all.
     """
 
     attempt: int
@@ -770,20 +771,20 @@ class PreflightPending(TypedDict):
 
 class PreflightRequest(TypedDict):
     """
-    What a preflight assumes. Fields that are not listed are ignored.
+    The assumptions of a preflight. Unknown fields are ignored.
     """
 
     scheduled_at: NotRequired[str | None]
     """
-    When the batch would start. Else when it is scheduled to, or now.
+    When the batch would start. Default: its scheduled time, else now.
     """
     bypass_call_guardrails: NotRequired[bool | None]
     """
-    Call outside the calling hours too.
+    Also call outside calling hours.
     """
     call_seconds: NotRequired[int]
     """
-    How long an answered call takes on average, for the latest end. Default: 120.
+    The average length of an answered call, to estimate the latest end. Default: 120.
     """
 
 
@@ -801,37 +802,37 @@ class PresetRead(TypedDict):
     url: str | None
     as_of: str | None
     """
-    When the rules were compared with the source.
+    When the rules were last compared with the source.
     """
     review_by: str | None
     """
-    By when they are compared again.
+    When they must be compared again.
     """
     not_covered: str | None
     rules: dict[str, Any]
     """
-    As PUT /policies/{name} takes them.
+    The rules, in the format of PUT /policies/{name}.
     """
 
 
 class Quotas(TypedDict):
     """
-    The most that a key may do. Null, or left out: no limit.
+    Limits of a key. Null or omitted: no limit.
     """
 
     calls_a_day: NotRequired[int | None]
     """
-    Calls, and contacts of scheduled batches, in a day (UTC).
+    Calls and contacts of scheduled batches per day (UTC).
     """
     lines: NotRequired[int | None]
     """
-    Calls up at once, of those that the key makes and of the batches that it schedules. Others wait.
+    Live calls at once, among the calls that the key creates and the batches that it schedules. Other calls wait.
     """
 
 
 class QuotasRead(TypedDict):
     """
-    The most that a key may do; null: no limit.
+    Limits of a key. Null: no limit.
     """
 
     calls_a_day: int | None
@@ -840,7 +841,7 @@ class QuotasRead(TypedDict):
 
 class ReachJson(TypedDict):
     """
-    Contacts that a person had answered for by this attempt.
+    All contacts, and how many were reached: a person had answered this attempt or an earlier one.
     """
 
     attempt: int
@@ -848,7 +849,7 @@ class ReachJson(TypedDict):
     reached: int
     rate: float | None
     """
-    Answered by a person, from 0 to 1; null without attempts.
+    Share answered by a person, 0 to 1; null without attempts.
     """
     interval: list[float] | None
     """
@@ -858,7 +859,7 @@ class ReachJson(TypedDict):
 
 class RedialCost(TypedDict):
     """
-    What AWS charges for Redial's part, estimated: `attempts` times the list price of an unanswered attempt.
+    The estimated AWS cost of Redial: `attempts` times the list price of an unanswered attempt.
     """
 
     currency: Literal["USD"]
@@ -872,23 +873,23 @@ class RedialCost(TypedDict):
 
 class RejectedRows(TypedDict):
     """
-    Rows that are no contacts.
+    The number of rejected rows, by reason.
     """
 
     duplicates: int
     """
-    Of an earlier row of the file.
+    Duplicates of an earlier row of the file.
     """
     never_placeable: int
     """
-    Their calling hours never open.
+    Rows whose calling hours never open.
     """
     others: int
 
 
 class ReplayStarted(TypedDict):
     """
-    Events that are sent now, oldest first: those that were given up, and those that waited.
+    The call's events that are sent now, oldest first: those given up and those that waited.
     """
 
     execution_id: str
@@ -912,7 +913,7 @@ RetryIntervalsMinute: TypeAlias = int
 
 class RetryConfig(TypedDict):
     """
-    Whether and when a call that failed is made again. While it is off, an invalid field counts as left out.
+    Whether and when a failed call is retried. If `enabled` is false, invalid fields are ignored.
     """
 
     enabled: NotRequired[bool]
@@ -925,21 +926,21 @@ class RetryConfig(TypedDict):
     """
     retry_on_statuses: NotRequired[list[Literal["no-answer", "busy", "failed", "error"]]]
     """
-    How an attempt must have ended to be followed by another. Default: ["no-answer", "busy", "failed"].
+    The outcomes that are retried. Default: ["no-answer", "busy", "failed"].
     """
     retry_on_voicemail: NotRequired[bool]
     """
-    Also try again after a machine has answered. Default: false.
+    Also retry if a machine has answered. Default: false.
     """
     retry_intervals_minutes: NotRequired[list[RetryIntervalsMinute]]
     """
-    Minutes from the end of a failed attempt to the next. Fewer than the retries: the last repeats. Default: [30, 60, 120].
+    Minutes from the end of each failed attempt to the next. If there are fewer intervals than retries, the last one repeats. Default: [30, 60, 120].
     """
 
 
 class RuleRemoved(TypedDict):
     """
-    What was removed: one, or none.
+    How many rules were removed: one or none.
     """
 
     message: Literal["success"]
@@ -947,13 +948,13 @@ class RuleRemoved(TypedDict):
     deleted: int
     canceled_executions: list[str]
     """
-    Calls that ended for want of the consent.
+    Calls that were ended because they need the consent.
     """
 
 
 class SharedContacts(TypedDict):
     """
-    How many contacts another batch has too.
+    The number of contacts that another batch also has.
     """
 
     batch_id: str
@@ -967,11 +968,11 @@ class SuppressionRead(TypedDict):
 
     id: str
     """
-    A keyed hash of the number, and what the rule covers.
+    A keyed hash of the number, and the rule's scope.
     """
     last_four: str | None
     """
-    Of the number; null once the person was erased.
+    The number's last four digits; null once the person has been erased.
     """
     purpose: str | None
     source: str | None
@@ -983,24 +984,24 @@ class SuppressionRead(TypedDict):
 
 class SuppressionsAdded(TypedDict):
     """
-    The suppressions as they are now, and the calls that they ended.
+    The suppressions after the change, and the calls that they ended.
     """
 
     message: Literal["success"]
     suppressions: list[SuppressionRead]
     canceled_executions: list[str]
     """
-    Waiting and ringing calls that ended at once.
+    Waiting and ringing calls that were ended at once.
     """
     complete: bool
     """
-    `false`: there was no time to look for all of them. None of the rest is dialled; they end at their time. Repeat the request to end them now.
+    `false`: there was no time to find all such calls. The others are not dialled and end when they become due. Repeat the request to end them now.
     """
 
 
 class UndeliveredEvent(TypedDict):
     """
-    An undelivered event. Details of its last try are null once the log has dropped them. `next_try_at`: when it is
+    An undelivered event. Details of its last try are null once the log no longer has them. `next_try_at`: when it is
     tried again; null: it was given up.
     """
 
@@ -1015,8 +1016,8 @@ class UndeliveredEvent(TypedDict):
 
 class UndeliveredSubject(TypedDict):
     """
-    An execution or a batch with its undelivered events, oldest first: those given up, and the first pending one
-    where it waits for its next try. One of the two ids is null.
+    An execution or a batch with its undelivered events, oldest first: those given up, and the first pending one if
+    it waits for its next try. One of the two ids is null.
     """
 
     execution_id: str | None
@@ -1027,7 +1028,7 @@ class UndeliveredSubject(TypedDict):
 
 class UploadCreated(TypedDict):
     """
-    Where to put a file, with one PUT, until `expires_at`.
+    The URL for one PUT of the file, valid until `expires_at`.
     """
 
     upload_id: str
@@ -1043,21 +1044,21 @@ class UploadRequest(TypedDict):
 
     size: int
     """
-    The file's size in bytes; the URL takes exactly so many.
+    The file's size in bytes; the URL accepts exactly this size.
     """
     file_name: NotRequired[str | None]
 
 
 class ValueJson(TypedDict):
     """
-    The attempts with one value, such as those of one caller id. `outcomes`: how they ended.
+    The attempts with one value, such as one caller id. `outcomes`: how they ended.
     """
 
     attempts: int
     answers: int
     rate: float | None
     """
-    Answered by a person, from 0 to 1; null without attempts.
+    Share answered by a person, 0 to 1; null without attempts.
     """
     interval: list[float] | None
     """
@@ -1075,8 +1076,8 @@ Verdict: TypeAlias = Literal["allow", "defer", "end"]
 
 class WaitsFor(TypedDict):
     """
-    What the call waits for. `gate`: the one that lets it wait, if one does; `until` null: until it is woken;
-    `to_change`: what would let it go on.
+    What the call waits for. `gate`: the gate that makes it wait, if any; `until`: null if it waits for an event, not
+    for a time; `to_change`: what would let it continue.
     """
 
     gate: str | None
@@ -1087,23 +1088,23 @@ class WaitsFor(TypedDict):
 
 class WebhookTest(TypedDict):
     """
-    Where a test event goes: give one of the two.
+    Where a test event goes: give an agent or a URL.
     """
 
     agent_id: NotRequired[str | None]
     """
-    To the `webhook_url` of this agent.
+    Send it to the `webhook_url` of this agent.
     """
     url: NotRequired[str | None]
     """
-    To this URL, which must be one that can be saved.
+    Send it to this URL, which must be permitted as a webhook.
     """
 
 
 class WebhookTestResult(TypedDict):
     """
-    What came of a test event. `accepted`: it was answered with 2xx within 10 seconds. `status_code`: null where no
-    answer came; `error` says why, or why the answer does not count.
+    The result of a test event. `accepted`: the endpoint answered with 2xx within 10 seconds. `status_code`: null if
+    there was no response. `error`: why there was none, or why it was not accepted.
     """
 
     webhook_id: str
@@ -1116,7 +1117,7 @@ class WebhookTestResult(TypedDict):
 
 class ZoneCount(TypedDict):
     """
-    Contacts with the same time zones: more than one, where the number does not tell.
+    Contacts with the same possible time zones: more than one if the number does not determine it.
     """
 
     time_zones: list[str]
@@ -1162,31 +1163,31 @@ ListExecutionsBareParametersQuery = TypedDict(
 class GetNumberParametersQuery(TypedDict):
     agent_id: NotRequired[str]
     """
-    For a call of this agent, by its rules.
+    Apply this agent's rules.
     """
 
 
 class ListSuppressionsParametersQuery(TypedDict):
     phone_number: NotRequired[str]
     """
-    Of this number. This is exact at once.
+    Only those of this number, including the newest.
     """
     agent_id: NotRequired[str]
     """
-    Those that name this agent.
+    Only those that name this agent.
     """
     purpose: NotRequired[str]
     """
-    Those that name this purpose.
+    Only those that name this purpose.
     """
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
@@ -1196,7 +1197,7 @@ ListSuppressionsResponse: TypeAlias = list[SuppressionRead]
 class AddSuppressionsRequest(TypedDict):
     phone_number: str
     """
-    E.164; other spellings of it are normalized.
+    E.164; other formats are normalized.
     """
     purpose: NotRequired[str | None]
     """
@@ -1208,15 +1209,15 @@ class AddSuppressionsRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; null or an empty text: for ever.
+    When it expires; null or an empty text: never.
     """
     agent_id: NotRequired[str | None]
     """
-    Only calls of this agent. Without it and purpose: all calls of the account.
+    Only calls of this agent. Without agent and purpose: all calls of the account.
     """
     reason: NotRequired[str | None]
     """
-    Why; shown with the calls that it ends.
+    The reason, shown with the calls that it ends.
     """
 
 
@@ -1224,11 +1225,11 @@ class DeleteSuppressionParametersQuery(TypedDict):
     phone_number: str
     agent_id: NotRequired[str]
     """
-    Those that name this agent.
+    Only those that name this agent.
     """
     purpose: NotRequired[str]
     """
-    Those that name this purpose.
+    Only those that name this purpose.
     """
 
 
@@ -1243,35 +1244,35 @@ class SuppressExecutionRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; null or an empty text: for ever.
+    When it expires; null or an empty text: never.
     """
     agent_id: NotRequired[str | None]
     """
-    Only calls of this agent. Without it and purpose: all calls of the account.
+    Only calls of this agent. Without agent and purpose: all calls of the account.
     """
     reason: NotRequired[str | None]
     """
-    Why; shown with the calls that it ends.
+    The reason, shown with the calls that it ends.
     """
 
 
 class ListConsentsParametersQuery(TypedDict):
     phone_number: NotRequired[str]
     """
-    Of this number. This is exact at once.
+    Only those of this number, including the newest.
     """
     purpose: NotRequired[str]
     """
-    Those that name this purpose.
+    Only those that name this purpose.
     """
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
@@ -1281,7 +1282,7 @@ ListConsentsResponse: TypeAlias = list[ConsentRead]
 class AddConsentsRequest(TypedDict):
     phone_number: str
     """
-    E.164; other spellings of it are normalized.
+    E.164; other formats are normalized.
     """
     purpose: NotRequired[str | None]
     """
@@ -1293,11 +1294,11 @@ class AddConsentsRequest(TypedDict):
     """
     expires_at: NotRequired[str | None]
     """
-    Until when it holds; null or an empty text: for ever.
+    When it expires; null or an empty text: never.
     """
     given_at: str
     """
-    When it was given; it holds from then on.
+    When the consent was given; it is valid from then on.
     """
     proof: NotRequired[str | None]
     """
@@ -1309,14 +1310,14 @@ class DeleteConsentParametersQuery(TypedDict):
     phone_number: str
     purpose: NotRequired[str]
     """
-    Those that name this purpose.
+    Only those that name this purpose.
     """
 
 
 class GetPolicyParametersQuery(TypedDict):
     version: NotRequired[int]
     """
-    Without it: the latest.
+    Default: the latest.
     """
 
 
@@ -1326,12 +1327,12 @@ ListPresetsResponse: TypeAlias = list[PresetRead]
 class ListAgentsParametersQuery(TypedDict):
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
@@ -1343,7 +1344,7 @@ class CreateBatchRequest(TypedDict):
     agent_id: str
     from_phone_numbers: NotRequired[list[FromPhoneNumber]]
     """
-    Caller ids in turn; repeated, or one JSON list. Else the agent's.
+    Caller ids, used in turn: a repeated field or one JSON list. Default: the agent's.
     """
     retry_config: NotRequired[str]
     """
@@ -1351,19 +1352,19 @@ class CreateBatchRequest(TypedDict):
     """
     webhook_url: NotRequired[str]
     """
-    Where the batch's own events go; its contacts' go to the agent's. Empty: none.
+    Where the batch's own events go. Its contacts' events go to the agent's webhook. Empty: nowhere.
     """
     calls_per_second: NotRequired[float]
     """
-    Most calls started per second.
+    Maximum calls started per second.
     """
     retries_first: NotRequired[bool]
     """
-    Due retries go before first dials; `false`: after them. Default: true.
+    Whether due retries go before first dials; `false`: after them. Default: true.
     """
     bypass_call_guardrails: NotRequired[bool]
     """
-    Call outside the calling hours too. Default: false.
+    Also call outside calling hours. Default: false.
     """
     calling_guardrails: NotRequired[str]
     """
@@ -1371,7 +1372,7 @@ class CreateBatchRequest(TypedDict):
     """
     purpose: NotRequired[str]
     """
-    What its calls are for, as in POST /call.
+    The purpose of its calls, as in POST /call.
     """
     policy: NotRequired[str]
     """
@@ -1379,15 +1380,15 @@ class CreateBatchRequest(TypedDict):
     """
     expires_at: NotRequired[str]
     """
-    No attempt starts from then on; contacts are `canceled`.
+    No attempt starts at or after this time; contacts are `canceled`.
     """
     expires_after_minutes: NotRequired[int]
     """
-    The same, so long after the batch's start. Not together with expires_at.
+    Like expires_at, in minutes after the batch's start. Give only one of the two.
     """
     start: NotRequired[Literal["now"]]
     """
-    `now`: it starts as soon as its file has been read.
+    `now`: start the batch as soon as its file has been read.
     """
 
 
@@ -1395,11 +1396,11 @@ class CreateBatchRequest1(TypedDict):
     agent_id: str
     upload_id: str
     """
-    In place of `file`: what POST /batches/uploads gave.
+    The id from POST /batches/uploads, instead of `file`.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber]]
     """
-    Caller ids in turn; repeated, or one JSON list. Else the agent's.
+    Caller ids, used in turn: a repeated field or one JSON list. Default: the agent's.
     """
     retry_config: NotRequired[str]
     """
@@ -1407,19 +1408,19 @@ class CreateBatchRequest1(TypedDict):
     """
     webhook_url: NotRequired[str]
     """
-    Where the batch's own events go; its contacts' go to the agent's. Empty: none.
+    Where the batch's own events go. Its contacts' events go to the agent's webhook. Empty: nowhere.
     """
     calls_per_second: NotRequired[float]
     """
-    Most calls started per second.
+    Maximum calls started per second.
     """
     retries_first: NotRequired[bool]
     """
-    Due retries go before first dials; `false`: after them. Default: true.
+    Whether due retries go before first dials; `false`: after them. Default: true.
     """
     bypass_call_guardrails: NotRequired[bool]
     """
-    Call outside the calling hours too. Default: false.
+    Also call outside calling hours. Default: false.
     """
     calling_guardrails: NotRequired[str]
     """
@@ -1427,7 +1428,7 @@ class CreateBatchRequest1(TypedDict):
     """
     purpose: NotRequired[str]
     """
-    What its calls are for, as in POST /call.
+    The purpose of its calls, as in POST /call.
     """
     policy: NotRequired[str]
     """
@@ -1435,39 +1436,39 @@ class CreateBatchRequest1(TypedDict):
     """
     expires_at: NotRequired[str]
     """
-    No attempt starts from then on; contacts are `canceled`.
+    No attempt starts at or after this time; contacts are `canceled`.
     """
     expires_after_minutes: NotRequired[int]
     """
-    The same, so long after the batch's start. Not together with expires_at.
+    Like expires_at, in minutes after the batch's start. Give only one of the two.
     """
     start: NotRequired[Literal["now"]]
     """
-    `now`: it starts as soon as its file has been read.
+    `now`: start the batch as soon as its file has been read.
     """
 
 
 class ListBatchesParametersQuery(TypedDict):
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
 class ListBatchExecutionsParametersQuery(TypedDict):
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
@@ -1484,12 +1485,12 @@ class ScheduleBatchRequest(TypedDict):
 
 class PatchUserRequest(TypedDict):
     """
-    What is to change: defaults, contact limits, webhook. What is left out stays, and null removes it.
+    Settings to change: defaults, contact limits, webhook. Omitted settings are kept; null removes a setting.
     """
 
     telephony_provider: NotRequired[Literal["twilio", "http", "default"] | Literal["twilio", "http", "default"] | None]
     """
-    The carrier; null or default: the stack's.
+    The carrier; null or `default`: the stack's.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber] | None]
     answer_url: NotRequired[str | None]
@@ -1498,11 +1499,11 @@ class PatchUserRequest(TypedDict):
     """
     stream_url: NotRequired[str | None]
     """
-    In place of answer_url.
+    Instead of answer_url.
     """
     policy: NotRequired[str | None]
     """
-    Of calls and batches that are made from then on, if neither they nor their agent name one.
+    The policy for new calls and batches, if neither they nor their agent name one.
     """
     webhook_url: NotRequired[str | None]
     """
@@ -1510,19 +1511,19 @@ class PatchUserRequest(TypedDict):
     """
     contact_limits: NotRequired[ContactLimits | None]
     """
-    They hold for every call of the account, in addition to its agent's.
+    Limits for every call of the account, in addition to its agent's.
     """
 
 
 class ListPhoneNumbersParametersQuery(TypedDict):
     page_number: NotRequired[int]
     """
-    All of them if page_number and page_size are left out.
+    Without page_number and page_size: all rows.
     """
     page_size: NotRequired[int]
     cursor: NotRequired[str]
     """
-    From the `Link` of an answer: where the next part begins.
+    Where the next part begins: from a response's `Link`.
     """
 
 
@@ -1571,7 +1572,7 @@ class DocsResponse(TypedDict):
 
 class AttentionEvent(TypedDict):
     """
-    The attention item as it was `at` that time: it opened, or its calls are let go.
+    The attention item's state at the time `at`, when it opened or its calls were released.
     """
 
     id: str
@@ -1601,7 +1602,7 @@ class BatchEvent(TypedDict):
     status: BatchStatus
     reason: str | None
     """
-    Why it stopped or failed.
+    Why the batch stopped or failed.
     """
     scheduled_at: str | None
     from_phone_number: str | None
@@ -1609,7 +1610,7 @@ class BatchEvent(TypedDict):
     file_name: str
     valid_contacts: int
     """
-    Rows accepted; rises while the file is being read.
+    Accepted rows; grows while the file is being read.
     """
     rejected_contacts: int
     total_contacts: int
@@ -1626,18 +1627,18 @@ class BatchEvent(TypedDict):
     paused: bool
     policy: str | None
     """
-    Its own, or its agent's, with its version.
+    The batch's own policy or its agent's, with its version.
     """
     expires_at: str | None
     """
-    No attempt starts from then on; null also before a batch that expires has a start.
+    No attempt starts at or after this time; null before the batch has a start time.
     """
     type: Literal["batch.created", "batch.processed", "batch.scheduled", "batch.queued", "batch.running", "batch.completed", "batch.stopped", "batch.failed"]
 
 
 class ExecutionAttempt(TypedDict):
     """
-    One attempt; times are null until they have come.
+    One attempt. Each time is null until it is reached.
     """
 
     attempt: int
@@ -1651,11 +1652,11 @@ class ExecutionAttempt(TypedDict):
     hangup_reason: str | None
     hangup_provider_code: int | None
     """
-    `hangup_code`, where it is an integer.
+    `hangup_code`, if it is an integer.
     """
     hangup_code: str | None
     """
-    The SIP code of the call's end or, where there is none, the carrier's own code, as text.
+    The SIP code of the call's end or, if there is none, the carrier's own code, as text.
     """
     voicemail: bool | None
     outcome: CallOutcome | None
@@ -1673,8 +1674,8 @@ class RetryHistoryEntry(TypedDict):
 
 class AuditRead(TypedDict):
     """
-    A change that was made. `by`: the name of the API key, or `operator`, or `webhook signature`; `operation`: the
-    `operationId` of the route, or what the operator's command did.
+    A change. `by`: the name of the API key, `operator`, or `webhook signature`; `operation`: the `operationId` of
+    the route, or what the operator's command did.
     """
 
     id: str
@@ -1690,7 +1691,7 @@ class AuditRead(TypedDict):
 
 class BatchRead(TypedDict):
     """
-    A batch. Counts follow its contacts within a second or two, and are exact.
+    A batch. Its counts are exact, with a delay of a second or two.
     """
 
     batch_id: str
@@ -1701,7 +1702,7 @@ class BatchRead(TypedDict):
     status: BatchStatus
     reason: str | None
     """
-    Why it stopped or failed.
+    Why the batch stopped or failed.
     """
     scheduled_at: str | None
     from_phone_number: str | None
@@ -1709,7 +1710,7 @@ class BatchRead(TypedDict):
     file_name: str
     valid_contacts: int
     """
-    Rows accepted; rises while the file is being read.
+    Accepted rows; grows while the file is being read.
     """
     rejected_contacts: int
     total_contacts: int
@@ -1726,56 +1727,56 @@ class BatchRead(TypedDict):
     paused: bool
     policy: str | None
     """
-    Its own, or its agent's, with its version.
+    The batch's own policy or its agent's, with its version.
     """
     expires_at: str | None
     """
-    No attempt starts from then on; null also before a batch that expires has a start.
+    No attempt starts at or after this time; null before the batch has a start time.
     """
     shared_contacts: list[SharedContacts]
     """
-    Other batches that have contacts of this one and ran at the same time.
+    Other batches that had some of the same contacts and ran at the same time.
     """
 
 
 class CallingGuardrails(TypedDict):
     """
-    When calls may start, by the called person's wall clock: whole hours (start after end: over midnight), or
-    windows. Null: not given.
+    When calls may start, in the called person's local time: whole hours (over midnight if the start is after the
+    end), or windows. Null means not given.
     """
 
     call_start_hour: NotRequired[int | None]
     call_end_hour: NotRequired[int | None]
     windows: NotRequired[list[CallingWindow] | None]
     """
-    In place of the hours.
+    Windows, instead of the two hours.
     """
     excluded_dates: NotRequired[list[str] | None]
     """
-    Dates on which no call starts, and no window over midnight begins.
+    Dates on which no call starts and no window over midnight begins.
     """
     holidays: NotRequired[list[Holiday] | None]
     """
-    Countries, or parts of them, whose public holidays of this year and the next are excluded dates. They are looked up when the rule is saved: save it again every year.
+    Countries or their subdivisions. Their public holidays of this year and the next are excluded dates. They are looked up when the rule is saved: save it again every year.
     """
     placement: NotRequired[Placement | None]
     """
-    Where a call is placed that came while the windows were closed. start: as they open; spread: within the first spread_minutes, each call at its own second; rotate: as they open, and a retry in another hour of the day than the attempts before it. Default: "start".
+    When a call that became due outside the windows is placed. start: when they open; spread: within the first spread_minutes, each call at its own second; rotate: when they open, and a retry in a different hour of the day than the attempts before it. Default: "start".
     """
     spread_minutes: NotRequired[int | None]
     """
-    Of the placement spread. Default: 15.
+    For the placement `spread`. Default: 15.
     """
     attempts_per_window: NotRequired[int | None]
     """
-    Most attempts of one call in one window of one day; the next one waits for the next window. None: any number.
+    Maximum attempts of one call in one window of one day; further attempts wait for the next window. Not given: no limit.
     """
 
 
 class CarrierRead(TypedDict):
     """
-    The circuit of a carrier that the account's agents use: `open` while all calls fail there, and wait; `resuming`
-    for some minutes after the carrier recovers.
+    The circuit breaker of a carrier that the account's agents use: `open` while the carrier fails for every call and
+    calls wait; `resuming` for some minutes after it recovers.
     """
 
     provider: str
@@ -1787,8 +1788,8 @@ class CarrierRead(TypedDict):
 
 class CheckRead(TypedDict):
     """
-    What one check found, and what to do (null: nothing). `agent_id`: which agent it is about; null: all of them, or
-    the account.
+    The result of one check. `advice`: what to do; null: nothing. `agent_id`: the agent concerned; null: the account
+    or all agents.
     """
 
     check: CheckName
@@ -1800,7 +1801,7 @@ class CheckRead(TypedDict):
 
 class ContactErased(TypedDict):
     """
-    The receipt. `state` is `erasing` if there were too many calls for one request: ask again for the rest.
+    The receipt. `state` is `erasing` if there were too many calls for one request: repeat it to erase the rest.
     """
 
     message: Literal["success"]
@@ -1812,8 +1813,8 @@ class ContactErased(TypedDict):
 
 class CostJson(TypedDict):
     """
-    Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, for
-    example because it tells it minutes later.
+    Costs of the attempts. `carrier`: by currency; empty if the carrier reported no price by the end of any call, for
+    example because it reports prices minutes later.
     """
 
     carrier: list[CarrierCost]
@@ -1822,7 +1823,7 @@ class CostJson(TypedDict):
 
 class ErrorBody(TypedDict):
     """
-    Every answer that is not a success.
+    The body of every error.
     """
 
     error: int
@@ -1835,21 +1836,21 @@ class ErrorBody(TypedDict):
     """
     detail: str
     """
-    The same text.
+    The same text as `message`.
     """
     errors: NotRequired[list[FieldErrorBody] | None]
     """
-    Invalid input only: each field at fault.
+    For invalid input only: each invalid field.
     """
     request_id: NotRequired[str | None]
     """
-    500 only: quote it when you report the error.
+    For 500 only: quote it when you report the error.
     """
 
 
 class Examination(TypedDict):
     """
-    Every check. Those of agents are shown for each agent only where they fail.
+    All checks. Checks of agents are shown per agent only if they fail.
     """
 
     checks: list[CheckRead]
@@ -1874,12 +1875,12 @@ class Execution(TypedDict):
     answered_by_voice_mail: bool | None
     conversation_duration: float
     """
-    Seconds; 0 until there was a conversation.
+    Seconds; 0 without a conversation.
     """
     error_message: str | None
     termination_reason: TerminationReason | None
     """
-    What became of the attempt that telephony_data shows; null while it is in progress.
+    Why the attempt in telephony_data ended; null while it is in progress.
     """
     ended_because: str | None
     """
@@ -1887,7 +1888,7 @@ class Execution(TypedDict):
     """
     outcome: CallOutcome | None
     """
-    How the attempt that telephony_data shows ended, finer than its status.
+    How the attempt in telephony_data ended, in more detail than its status.
     """
     initiated_at: str | None
     user_number: str
@@ -1904,53 +1905,53 @@ class Execution(TypedDict):
     """
     purpose: str | None
     """
-    What the call is for, as asked for; null: its batch's or its agent's.
+    The requested purpose; null: its batch's or its agent's applies.
     """
     policy: str | None
     """
-    The policy of a single call, with its version; a contact's is its batch's.
+    A single call's policy, with its version. A contact has its batch's policy.
     """
     expires_at: str | None
     """
-    No attempt starts from then on. Of a contact: from its first dial on.
+    No attempt starts at or after this time. For a contact, it is set from the first dial.
     """
     transcript: str | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     summary: str | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     extracted_data: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     agent_extraction: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     total_cost: float | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     cost_breakdown: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     usage_breakdown: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     transfer_call_data: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
 
 
 class ExecutionLog(TypedDict):
     """
-    What happened, oldest first, webhook deliveries included.
+    The events of a call, oldest first, including webhook deliveries.
     """
 
     status: Literal["success"]
@@ -1972,7 +1973,7 @@ class ExecutionPage(TypedDict):
 
 class GateRead(TypedDict):
     """
-    What one gate decided. `rule`: which rule it applied, if it has one.
+    What one gate decided. `rule`: the rule that it applied, if any.
     """
 
     gate: str
@@ -2016,25 +2017,25 @@ class KeyRead(TypedDict):
 
 class KeyRequest(TypedDict):
     """
-    A key to make. What is left out or null is as the key has it that makes it. Other fields are ignored.
+    A key to create. Omitted or null fields are copied from the key that creates it. Unknown fields are ignored.
     """
 
     name: str
     scopes: NotRequired[list[KeyScope] | None]
     agents: NotRequired[list[str] | None]
     """
-    The only agents that the key sees and changes.
+    The only agents that the key can see and change.
     """
     numbers: NotRequired[NumbersShown | None]
     """
-    `masked`: phone numbers are masked in every answer.
+    `masked`: phone numbers are masked in every response.
     """
     quotas: NotRequired[Quotas | None]
 
 
 class OwnKeyRead(TypedDict):
     """
-    A key and its rights. `agents`: null for all of the account. `last_used_at`: the hour of its last request.
+    A key and its rights. `agents`: null means all agents. `last_used_at`: the hour of its last request.
     """
 
     id: str
@@ -2054,7 +2055,7 @@ class Plan(TypedDict):
     attempts: list[PlannedAttempt]
     worst_case_calls: int
     """
-    The most calls that it can come to.
+    The maximum number of calls.
     """
     ends_because: str
     """
@@ -2073,7 +2074,7 @@ class PolicyRead(TypedDict):
     version: int
     policy: str
     """
-    How calls, batches and agents name it.
+    The name that calls, batches and agents use.
     """
     created_at: str
     calling_guardrails: CallingGuardrails | None
@@ -2084,7 +2085,7 @@ class PolicyRead(TypedDict):
     expires_after_minutes: int | None
     consent_required: bool | list[str]
     """
-    As sent; false where it was left out.
+    As sent; false if it was left out.
     """
     purpose: str | None
     retry_config: RetryConfigEcho | None
@@ -2094,7 +2095,7 @@ class PolicyRead(TypedDict):
     """
     preset_as_of: str | None
     """
-    As the preset was then.
+    The preset's `as_of` when its rules were copied.
     """
     holidays: list[Holiday1]
     """
@@ -2102,29 +2103,29 @@ class PolicyRead(TypedDict):
     """
     holidays_until: str | None
     """
-    Holidays after this date are not known: save the rules again before.
+    Holidays after this date are unknown: save the rules again before it.
     """
 
 
 class PolicyRequest(TypedDict):
     """
-    The rules of a policy's next version. Null: left out, so the agent's rule applies. Fields that are not listed are
-    ignored.
+    The rules of a policy's next version. Null: the policy has no such rule, so the agent's applies. Unknown fields
+    are ignored.
     """
 
     preset: NotRequired[str | None]
     """
-    Rules to start from: those of the preset that the request does not give.
+    A preset whose rules are copied where the request gives none.
     """
     calling_guardrails: NotRequired[CallingGuardrails | None]
     contact_limits: NotRequired[ContactLimits | None]
     expires_after_minutes: NotRequired[int | None]
     """
-    No attempt of a call starts so long after its scheduled_at, or its creation.
+    Minutes after scheduled_at, or else after creation, from which no attempt of a call starts.
     """
     consent_required: NotRequired[bool | list[str] | None]
     """
-    As in an agent's configuration. false: as good as null.
+    As in an agent's configuration; false counts as null.
     """
     purpose: NotRequired[str | None]
     """
@@ -2135,7 +2136,7 @@ class PolicyRequest(TypedDict):
 
 class PreflightRead(TypedDict):
     """
-    What starting the batch would mean. Each contact is counted in one of `suppressed`, `without_consent`,
+    What would happen if the batch started. Each contact is counted in one of `suppressed`, `without_consent`,
     `never_placeable` and `to_be_called`.
     """
 
@@ -2150,7 +2151,7 @@ class PreflightRead(TypedDict):
     to_be_called: int
     shared_contacts: list[SharedContacts]
     """
-    Contacts that running batches have too.
+    Contacts that running batches also have.
     """
     attempts_per_contact: int
     worst_case_calls: int
@@ -2161,8 +2162,8 @@ class PreflightRead(TypedDict):
 
 class RetryStatistics(TypedDict):
     """
-    How the contacts first dialled in the period were reached. Days are UTC. `by_local_hour`: by the called number's
-    clock, as `mon 09`; attempts to numbers that may be in several zones of other hours are left out there.
+    How contacts first dialled in the period were reached. Days are in UTC. `by_local_hour`: in the called number's
+    local time, such as `mon 09`; it leaves out attempts to numbers whose possible time zones had different hours.
     """
 
     agent_id: str | None
@@ -2196,7 +2197,8 @@ class RetryStatistics(TypedDict):
 
 class UndeliveredList(TypedDict):
     """
-    Executions and batches with undelivered events; `has_more`: others are listed once these are replayed.
+    Executions and batches with undelivered events. `has_more`: there are more, which are listed once these are
+    replayed.
     """
 
     data: list[UndeliveredSubject]
@@ -2205,8 +2207,8 @@ class UndeliveredList(TypedDict):
 
 class UserRead(TypedDict):
     """
-    The account of the API key, and the key. If the key is restricted to agents, `concurrency` and `carriers` are
-    those of these agents.
+    The API key and its account. If the key is restricted to agents, `concurrency` and `carriers` cover only these
+    agents.
     """
 
     id: str
@@ -2229,33 +2231,33 @@ class CreateBatchRequest2(TypedDict):
     agent_id: str
     upload_id: str
     """
-    In place of `file`: what POST /batches/uploads gave.
+    The id from POST /batches/uploads, instead of `file`.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber]]
     """
-    Caller ids in turn; repeated, or one JSON list. Else the agent's.
+    Caller ids, used in turn: a repeated field or one JSON list. Default: the agent's.
     """
     retry_config: NotRequired[RetryConfig]
     webhook_url: NotRequired[str]
     """
-    Where the batch's own events go; its contacts' go to the agent's. Empty: none.
+    Where the batch's own events go. Its contacts' events go to the agent's webhook. Empty: nowhere.
     """
     calls_per_second: NotRequired[float]
     """
-    Most calls started per second.
+    Maximum calls started per second.
     """
     retries_first: NotRequired[bool]
     """
-    Due retries go before first dials; `false`: after them. Default: true.
+    Whether due retries go before first dials; `false`: after them. Default: true.
     """
     bypass_call_guardrails: NotRequired[bool]
     """
-    Call outside the calling hours too. Default: false.
+    Also call outside calling hours. Default: false.
     """
     calling_guardrails: NotRequired[CallingGuardrails]
     purpose: NotRequired[str]
     """
-    What its calls are for, as in POST /call.
+    The purpose of its calls, as in POST /call.
     """
     policy: NotRequired[str]
     """
@@ -2263,15 +2265,15 @@ class CreateBatchRequest2(TypedDict):
     """
     expires_at: NotRequired[str]
     """
-    No attempt starts from then on; contacts are `canceled`.
+    No attempt starts at or after this time; contacts are `canceled`.
     """
     expires_after_minutes: NotRequired[int]
     """
-    The same, so long after the batch's start. Not together with expires_at.
+    Like expires_at, in minutes after the batch's start. Give only one of the two.
     """
     start: NotRequired[Literal["now"]]
     """
-    `now`: it starts as soon as its file has been read.
+    `now`: start the batch as soon as its file has been read.
     """
 
 
@@ -2306,12 +2308,12 @@ class ExecutionEvent(TypedDict):
     answered_by_voice_mail: bool | None
     conversation_duration: float
     """
-    Seconds; 0 until there was a conversation.
+    Seconds; 0 without a conversation.
     """
     error_message: str | None
     termination_reason: TerminationReason | None
     """
-    What became of the attempt that telephony_data shows; null while it is in progress.
+    Why the attempt in telephony_data ended; null while it is in progress.
     """
     ended_because: str | None
     """
@@ -2319,7 +2321,7 @@ class ExecutionEvent(TypedDict):
     """
     outcome: CallOutcome | None
     """
-    How the attempt that telephony_data shows ended, finer than its status.
+    How the attempt in telephony_data ended, in more detail than its status.
     """
     initiated_at: str | None
     user_number: str
@@ -2336,153 +2338,153 @@ class ExecutionEvent(TypedDict):
     """
     purpose: str | None
     """
-    What the call is for, as asked for; null: its batch's or its agent's.
+    The requested purpose; null: its batch's or its agent's applies.
     """
     policy: str | None
     """
-    The policy of a single call, with its version; a contact's is its batch's.
+    A single call's policy, with its version. A contact has its batch's policy.
     """
     expires_at: str | None
     """
-    No attempt starts from then on. Of a contact: from its first dial on.
+    No attempt starts at or after this time. For a contact, it is set from the first dial.
     """
     transcript: str | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     summary: str | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     extracted_data: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     agent_extraction: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     total_cost: float | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     cost_breakdown: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     usage_breakdown: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     transfer_call_data: dict[str, Any] | None
     """
-    Always null: clients of the wire format expect the key.
+    Always null. Clients of the wire format expect the key.
     """
     type: Literal["execution.queued", "execution.scheduled", "execution.rescheduled", "execution.initiated", "execution.ringing", "execution.in-progress", "execution.call-disconnected", "execution.completed", "execution.no-answer", "execution.busy", "execution.failed", "execution.canceled", "execution.stopped", "execution.error", "execution.balance-low"]
 
 
 class AgentConfig(TypedDict):
     """
-    How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given.
+    How calls are placed and answered. Unknown keys are stored and returned as sent. Null means not given.
     """
 
     agent_name: str
     webhook_url: NotRequired[str | None]
     """
-    Where the events of every call go: https, a public address. Empty: none.
+    Where the events of every call go: an https URL with a public address. Empty: nowhere.
     """
     telephony_provider: NotRequired[Literal["twilio", "http", "default"] | Literal["twilio", "http", "default"] | None]
     """
-    The carrier; default: the account's.
+    The carrier; `default`: the account's.
     """
     calling_guardrails: NotRequired[CallingGuardrails | None]
     time_zone: NotRequired[str | None]
     """
-    IANA time zone of contacts that name none. None: every zone that the number may be in.
+    IANA time zone of contacts without their own. Not given: every zone that the number may be in.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber] | None]
     """
-    Caller ids in turn. None: the account's.
+    Caller ids, used in turn. Empty: the account's.
     """
     answer_url: NotRequired[str | None]
     """
-    https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
+    The https URL from which the carrier fetches the call instructions. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
     """
     stream_url: NotRequired[str | None]
     """
-    wss: the carrier connects the call's audio to this. Not together with answer_url.
+    The wss URL to which the carrier connects the call's audio. Give this or answer_url, not both.
     """
     max_concurrent_calls: NotRequired[int | None]
     ring_timeout_seconds: NotRequired[int | None]
     max_call_seconds: NotRequired[int | None]
     voicemail_detection: NotRequired[bool | None]
     """
-    Have the carrier detect answering machines.
+    Whether the carrier detects answering machines.
     """
     webhook_statuses: NotRequired[list[Status] | None]
     """
-    Only events of these statuses are sent, and the carrier is not asked for others. None: all.
+    Only events with these statuses are sent; the carrier is not asked for others. Not given: all.
     """
     purpose: NotRequired[str | None]
     """
-    What its calls are for, unless the call or its batch says so; see suppressions and consents.
+    The default purpose of its calls and batches; see suppressions and consents.
     """
     consent_required: NotRequired[bool | list[str] | None]
     """
-    Call only numbers with a consent (POST /consents): `true`, or a list of the numbers' countries.
+    Whether to call only numbers with a consent (POST /consents): `true`, or a list of countries whose numbers need one.
     """
     scrub: NotRequired[AskedEndpoint | None]
     """
-    Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it expires. While it does not answer, calls wait.
+    Decides whether a number may be called, such as a do-not-call check. The verdict is kept until it expires. Calls wait while the endpoint does not respond.
     """
     pre_dial_hook: NotRequired[AskedEndpoint | None]
     """
-    Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls wait.
+    Decides whether an attempt may be dialled now, later, or not at all. Calls wait while the endpoint does not respond.
     """
     policy: NotRequired[str | None]
     """
-    A policy; without a version, its latest, and shown with its number. It applies to calls and batches that are made from then on and name none. None: the account's.
+    The policy for new calls and batches that name none. Without a version, the latest is used and shown with its number. Not given: the account's.
     """
     expires_after_minutes: NotRequired[int | None]
     """
-    No attempt of a call starts so long after its time; see POST /call.
+    Minutes after which no attempt of a call starts; see POST /call.
     """
     contact_limits: NotRequired[ContactLimits | None]
     """
-    How often its calls ring one number, counting all calls of the account to it.
+    How often its calls may ring one number; all calls of the account to the number count.
     """
 
 
 class AgentConfig1(TypedDict):
     """
-    Keys that replace those of the agent's configuration; null restores the default.
+    Keys of the agent's configuration to replace. Null restores the default.
     """
 
     agent_name: NotRequired[str]
     webhook_url: NotRequired[str | None]
     """
-    Where the events of every call go: https, a public address. Empty: none.
+    Where the events of every call go: an https URL with a public address. Empty: nowhere.
     """
     telephony_provider: NotRequired[Literal["twilio", "http", "default"] | Literal["twilio", "http", "default"] | None]
     """
-    The carrier; default: the account's. Default: "default".
+    The carrier; `default`: the account's. Default: "default".
     """
     calling_guardrails: NotRequired[CallingGuardrails | None]
     time_zone: NotRequired[str | None]
     """
-    IANA time zone of contacts that name none. None: every zone that the number may be in.
+    IANA time zone of contacts without their own. Not given: every zone that the number may be in.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber] | None]
     """
-    Caller ids in turn. None: the account's.
+    Caller ids, used in turn. Empty: the account's.
     """
     answer_url: NotRequired[str | None]
     """
-    https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
+    The https URL from which the carrier fetches the call instructions. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
     """
     stream_url: NotRequired[str | None]
     """
-    wss: the carrier connects the call's audio to this. Not together with answer_url.
+    The wss URL to which the carrier connects the call's audio. Give this or answer_url, not both.
     """
     max_concurrent_calls: NotRequired[int | None]
     """
@@ -2498,56 +2500,56 @@ class AgentConfig1(TypedDict):
     """
     voicemail_detection: NotRequired[bool | None]
     """
-    Have the carrier detect answering machines. Default: false.
+    Whether the carrier detects answering machines. Default: false.
     """
     webhook_statuses: NotRequired[list[Status] | None]
     """
-    Only events of these statuses are sent, and the carrier is not asked for others. None: all.
+    Only events with these statuses are sent; the carrier is not asked for others. Not given: all.
     """
     purpose: NotRequired[str | None]
     """
-    What its calls are for, unless the call or its batch says so; see suppressions and consents.
+    The default purpose of its calls and batches; see suppressions and consents.
     """
     consent_required: NotRequired[bool | list[str] | None]
     """
-    Call only numbers with a consent (POST /consents): `true`, or a list of the numbers' countries. Default: false.
+    Whether to call only numbers with a consent (POST /consents): `true`, or a list of countries whose numbers need one. Default: false.
     """
     scrub: NotRequired[AskedEndpoint | None]
     """
-    Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it expires. While it does not answer, calls wait.
+    Decides whether a number may be called, such as a do-not-call check. The verdict is kept until it expires. Calls wait while the endpoint does not respond.
     """
     pre_dial_hook: NotRequired[AskedEndpoint | None]
     """
-    Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls wait.
+    Decides whether an attempt may be dialled now, later, or not at all. Calls wait while the endpoint does not respond.
     """
     policy: NotRequired[str | None]
     """
-    A policy; without a version, its latest, and shown with its number. It applies to calls and batches that are made from then on and name none. None: the account's.
+    The policy for new calls and batches that name none. Without a version, the latest is used and shown with its number. Not given: the account's.
     """
     expires_after_minutes: NotRequired[int | None]
     """
-    No attempt of a call starts so long after its time; see POST /call.
+    Minutes after which no attempt of a call starts; see POST /call.
     """
     contact_limits: NotRequired[ContactLimits | None]
     """
-    How often its calls ring one number, counting all calls of the account to it.
+    How often its calls may ring one number; all calls of the account to the number count.
     """
 
 
 class AgentPatch(TypedDict):
     """
-    Keys to change, at the top level and in `agent_config`; the rest stays.
+    Keys to change, at the top level and in `agent_config`. Other keys are kept.
     """
 
     agent_config: NotRequired[AgentConfig1]
     """
-    Keys that replace those of the agent's configuration; null restores the default.
+    Keys of the agent's configuration to replace. Null restores the default.
     """
 
 
 class AgentRead(TypedDict):
     """
-    An agent. `tasks` and every other top-level key that was sent are beside these.
+    An agent. `tasks` and every other top-level key that was sent are included.
     """
 
     id: str
@@ -2566,34 +2568,34 @@ class AgentRead(TypedDict):
 
 class AgentConfig2(TypedDict):
     """
-    How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given.
+    How calls are placed and answered. Unknown keys are stored and returned as sent. Null means not given.
     """
 
     agent_name: str
     webhook_url: NotRequired[str | None]
     """
-    Where the events of every call go: https, a public address. Empty: none.
+    Where the events of every call go: an https URL with a public address. Empty: nowhere.
     """
     telephony_provider: NotRequired[Literal["twilio", "http", "default"] | Literal["twilio", "http", "default"] | None]
     """
-    The carrier; default: the account's. Default: "default".
+    The carrier; `default`: the account's. Default: "default".
     """
     calling_guardrails: NotRequired[CallingGuardrails | None]
     time_zone: NotRequired[str | None]
     """
-    IANA time zone of contacts that name none. None: every zone that the number may be in.
+    IANA time zone of contacts without their own. Not given: every zone that the number may be in.
     """
     from_phone_numbers: NotRequired[list[FromPhoneNumber] | None]
     """
-    Caller ids in turn. None: the account's.
+    Caller ids, used in turn. Empty: the account's.
     """
     answer_url: NotRequired[str | None]
     """
-    https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
+    The https URL from which the carrier fetches the call instructions. {agent_id} and {execution_id} are filled in. An agent with neither this nor stream_url uses the account's.
     """
     stream_url: NotRequired[str | None]
     """
-    wss: the carrier connects the call's audio to this. Not together with answer_url.
+    The wss URL to which the carrier connects the call's audio. Give this or answer_url, not both.
     """
     max_concurrent_calls: NotRequired[int | None]
     """
@@ -2609,110 +2611,110 @@ class AgentConfig2(TypedDict):
     """
     voicemail_detection: NotRequired[bool | None]
     """
-    Have the carrier detect answering machines. Default: false.
+    Whether the carrier detects answering machines. Default: false.
     """
     webhook_statuses: NotRequired[list[Status] | None]
     """
-    Only events of these statuses are sent, and the carrier is not asked for others. None: all.
+    Only events with these statuses are sent; the carrier is not asked for others. Not given: all.
     """
     purpose: NotRequired[str | None]
     """
-    What its calls are for, unless the call or its batch says so; see suppressions and consents.
+    The default purpose of its calls and batches; see suppressions and consents.
     """
     consent_required: NotRequired[bool | list[str] | None]
     """
-    Call only numbers with a consent (POST /consents): `true`, or a list of the numbers' countries. Default: false.
+    Whether to call only numbers with a consent (POST /consents): `true`, or a list of countries whose numbers need one. Default: false.
     """
     scrub: NotRequired[AskedEndpoint | None]
     """
-    Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it expires. While it does not answer, calls wait.
+    Decides whether a number may be called, such as a do-not-call check. The verdict is kept until it expires. Calls wait while the endpoint does not respond.
     """
     pre_dial_hook: NotRequired[AskedEndpoint | None]
     """
-    Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls wait.
+    Decides whether an attempt may be dialled now, later, or not at all. Calls wait while the endpoint does not respond.
     """
     policy: NotRequired[str | None]
     """
-    A policy; without a version, its latest, and shown with its number. It applies to calls and batches that are made from then on and name none. None: the account's.
+    The policy for new calls and batches that name none. Without a version, the latest is used and shown with its number. Not given: the account's.
     """
     expires_after_minutes: NotRequired[int | None]
     """
-    No attempt of a call starts so long after its time; see POST /call.
+    Minutes after which no attempt of a call starts; see POST /call.
     """
     contact_limits: NotRequired[ContactLimits | None]
     """
-    How often its calls ring one number, counting all calls of the account to it.
+    How often its calls may ring one number; all calls of the account to the number count.
     """
 
 
 class AgentRequest(TypedDict):
     """
-    An agent. Other top-level keys (`agent_prompts`, …) are kept and returned as sent.
+    An agent. Other top-level keys (`agent_prompts`, …) are stored and returned as sent.
     """
 
     agent_config: AgentConfig2
     """
-    How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given.
+    How calls are placed and answered. Unknown keys are stored and returned as sent. Null means not given.
     """
 
 
 class CallRequest(TypedDict):
     """
-    One contact to be called. Fields that are not listed are ignored.
+    A contact to call. Unknown fields are ignored.
     """
 
     agent_id: str
     recipient_phone_number: str
     """
-    E.164; other spellings of it are normalized.
+    E.164; other formats are normalized.
     """
     from_phone_number: NotRequired[str | None]
     """
-    One of your numbers; else the agent's.
+    The caller id. Default: the agent's.
     """
     scheduled_at: NotRequired[str | None]
     """
-    When to call first, 2 minutes to 365 days ahead; else at once.
+    When to call first, 2 minutes to 365 days ahead. Default: now.
     """
     user_data: NotRequired[dict[str, Any] | None]
     """
-    Anything about the contact, at most 65536 bytes; sent back with every event.
+    Any data about the contact, at most 65536 bytes; sent with every event.
     """
     retry_config: NotRequired[RetryConfig | None]
     bypass_call_guardrails: NotRequired[bool]
     """
-    Call outside the calling hours too. Default: false.
+    Also call outside calling hours. Default: false.
     """
     calling_guardrails: NotRequired[CallingGuardrails | None]
     """
-    In place of the agent's. May take 150 bytes as it is stored.
+    Replaces the agent's. At most 150 bytes in its stored form.
     """
     purpose: NotRequired[str | None]
     """
-    What the call is for, which suppressions and consents may name; else the agent's.
+    What the call is for; suppressions and consents may name it. Default: the agent's.
     """
     time_zone: NotRequired[str | None]
     """
-    The contact's IANA time zone; else the agent's, else every zone that the number may be in.
+    The contact's IANA time zone. Default: the agent's, else every zone that the number may be in.
     """
     policy: NotRequired[str | None]
     """
-    A policy; without a version, its latest. Else the agent's, else the account's.
+    A policy; the latest version if none is named. Default: the agent's, else the account's.
     """
     expires_at: NotRequired[str | None]
     """
-    No attempt starts from then on; the call is `canceled`.
+    No attempt starts at or after this time; the call is `canceled`.
     """
     expires_after_minutes: NotRequired[int | None]
     """
-    The same, so long after scheduled_at, or after now. Not together with expires_at.
+    Like expires_at, in minutes after scheduled_at, or else after now. Give only one of the two.
     """
 
 
 class CalledNow(TypedDict):
     """
-    What would become of an attempt now. `gates`: in order, up to the first that does not allow it. `earliest_at`:
-    when a call of the agent would be dialled; null: never, or no agent is named.
+    Whether an attempt would be dialled now. `gates`: in order, up to the first that does not allow the attempt.
+    `earliest_at`: when a call of the agent would be dialled; null: never, or no agent is given.
     """
 
     is_dialled: bool
@@ -2723,8 +2725,8 @@ class CalledNow(TypedDict):
 
 class Decided(TypedDict):
     """
-    The gates that were asked at one time, and what came of it, as the log names it: `claimed` (the call was handed
-    to the carrier), `rescheduled`, `queued`, `deferred`, or how the call ended.
+    The gates that were asked at one time, and the result as in the log: `claimed` (the call was handed to the
+    carrier), `rescheduled`, `queued`, `deferred`, or how the call ended.
     """
 
     at: str
@@ -2734,7 +2736,7 @@ class Decided(TypedDict):
 
 class ExplainedAttempt(TypedDict):
     """
-    An attempt and what gates decided about it, oldest first.
+    An attempt and the gates' decisions about it, oldest first.
     """
 
     attempt: int
@@ -2745,7 +2747,7 @@ class ExplainedAttempt(TypedDict):
 class Explanation(TypedDict):
     """
     Why a call was dialled, waits, or is over. `now`: what the gates would decide now; `plan`: what happens if every
-    further attempt fails. Both are null, as `waits_for`, where the call does not wait.
+    further attempt fails. `now`, `plan` and `waits_for` are null if the call does not wait.
     """
 
     execution_id: str
@@ -2759,32 +2761,32 @@ class Explanation(TypedDict):
 
 class NumberRead(TypedDict):
     """
-    A number, as the account knows it.
+    What the account knows about a number.
     """
 
     phone_number: str
     countries: list[str]
     """
-    Those that it may be in: ISO 3166 codes.
+    Countries that it may be in: ISO 3166 codes.
     """
     time_zones: list[str]
     """
-    Those that it may be in: the agent's, or by its prefix.
+    Time zones that it may be in: the agent's, or derived from the number.
     """
     suppressions: list[SuppressionRead]
     consents: list[ConsentRead]
     limits: list[LimitUse]
     """
-    Of the account, and of the agent or its policy.
+    Caps of the account, and of the agent or its policy.
     """
     last_attempt_at: str | None
     last_conversation_at: str | None
     """
-    When it ended; of the last 31 days.
+    When the last conversation within 31 days ended.
     """
     live_execution_id: str | None
     """
-    The call to it that is being placed, or is up.
+    The execution whose call to the number is being placed or is live.
     """
     now: CalledNow
 

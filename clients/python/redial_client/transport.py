@@ -15,7 +15,7 @@ from redial_client.errors import Unreachable, error_of
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 8.0
 LONGEST_RETRY_AFTER_SECONDS = 60.0
-"""A longer Retry-After is not waited for: the error is raised at once."""
+"""The longest Retry-After that is waited for. For a longer one, the error is raised at once."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 Query = Mapping[str, str | int | float | bool | None]
@@ -25,9 +25,9 @@ Query = Mapping[str, str | int | float | bool | None]
 class Transport:
     """Requests to `base_url` with `api_key`.
 
-    429 is repeated for every request, since it was not processed. An error of the connection, 500, 502, 503 and 504 are
-    repeated only for GET and for requests with an Idempotency-Key: others may have had their effect. There are `tries`
-    in all. The wait before each doubles from half a second, with jitter; Retry-After is honoured.
+    After a 429, every request is retried, because it was not processed. After a connection error, 500, 502, 503 or 504,
+    only GETs and requests with an Idempotency-Key are retried: others may have had their effect. A request is sent
+    `tries` times at most. The wait before each retry doubles from half a second, with jitter; Retry-After is honoured.
     """
 
     base_url: str
@@ -53,7 +53,7 @@ class Transport:
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send a request, and return its answer of 2xx. Raises `ApiError` and `Unreachable`."""
+        """Send a request and return its 2xx response. Raises `ApiError` and `Unreachable`."""
         url = f"{self.base_url}{path}"
         sent = {"Authorization": f"Bearer {self.api_key}", **(headers or {})}
         if idempotency_key is not None:
@@ -91,12 +91,12 @@ class Transport:
         raise AssertionError("the last try returns or raises")
 
     def json(self, method: str, path: str, **request: Any) -> Any:
-        """The parsed answer to `send`; None when it has no body. Raises `ApiError` and `Unreachable`."""
+        """Send a request and return the parsed response, None without a body. Raises `ApiError` and `Unreachable`."""
         answer = self.send(method, path, **request)
         return answer.json() if answer.content else None
 
     def rows(self, path: str, query: Query | None = None) -> Iterator[Any]:
-        """The rows of a listing, part by part as they are used: of a bare array, or `data` of a page."""
+        """The rows of a listing, fetched in parts as they are used. They are a bare array, or `data` of a page."""
         answer = self.send("GET", path, query=query)
         while True:
             content = answer.json()
@@ -125,7 +125,7 @@ def _wait(number: int) -> float:
 
 
 def _retry_after(answer: requests.Response) -> float | None:
-    """Seconds of the header Retry-After, which has a number or a date; None: it is missing or makes no sense."""
+    """The seconds of Retry-After, which is a number or a date; None if it is missing or invalid."""
     text = answer.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
@@ -136,7 +136,7 @@ def _retry_after(answer: requests.Response) -> float | None:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """The cause in few words: the innermost one says most."""
+    """The innermost cause in a few words, which is the most specific."""
     if isinstance(error, requests.exceptions.Timeout):
         return "it took too long"
     if isinstance(error, requests.exceptions.SSLError):

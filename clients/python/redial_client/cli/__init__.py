@@ -37,12 +37,12 @@ OPTIONS = {
     "from": "--from",
     "to": "--to",
 }
-"""Fields of the API, and the arguments that set them."""
+"""API fields and the arguments that set them."""
 INTERRUPTED = "interrupted"
 
 
 def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Run the command, and return its exit code. `sleep`: how it waits.
+    """Run the command and return its exit code. `sleep`: waits between two polls.
 
     Errors are one or two lines on stderr, and with --json also an object on stdout.
     """
@@ -88,7 +88,7 @@ def _fail(context: "Context", error: CommandError, status: int | None = None) ->
 
 
 def _command_error(error: "RedialError") -> CommandError:
-    """An error of the client, in the words of the command line."""
+    """An error of the client as an error of the command, with advice."""
     from redial_client import errors
 
     if isinstance(error, errors.Unreachable):

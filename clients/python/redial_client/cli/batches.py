@@ -1,4 +1,4 @@
-"""Batches: create, check, follow, hold, and get the results."""
+"""Commands for batches: create, list, preview, schedule, follow, pause, resume, stop, get the results."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ OVER = frozenset({"completed", "stopped", "failed"})
 
 
 def create(context: Context) -> Exit | None:
-    """Create a batch from a CSV file; with --start it starts when the file has been read. --watch follows it."""
+    """Create a batch from a CSV file. With --start, it starts when its file has been read; --watch follows it."""
     args = context.args
     if args.watch and not args.start:
         raise CommandError("--watch needs --start: without it the batch waits", "or: redial batch schedule --help")
@@ -65,7 +65,7 @@ def list_batches(context: Context) -> None:
 
 
 def preflight(context: Context) -> None:
-    """Show what starting a batch would mean."""
+    """Preview what a batch would do."""
     args = context.args
     with context.out.progress("reading the file") as advance:
         found = context.redial.batches.preflight(
@@ -112,7 +112,7 @@ def watch(context: Context) -> Exit:
 
 
 def pause(context: Context) -> None:
-    """Start no call of a batch until it is resumed."""
+    """Pause a batch: no call starts until it is resumed."""
     _changed(context, context.redial.batches.pause(context.args.batch))
 
 
@@ -127,7 +127,7 @@ def stop(context: Context) -> None:
 
 
 def results(context: Context) -> None:
-    """Write the results, or the rejected rows, as CSV; with --json as an array of objects."""
+    """Write the results or the rejected rows as CSV; with --json, as an array of objects."""
     args = context.args
     with context.out.progress("writing the results") as advance:
         content = (
@@ -146,7 +146,7 @@ def results(context: Context) -> None:
 
 
 def _watch(context: Context, batch_id: str) -> Exit:
-    """Follow a batch to its end. `FAILED` when it was stopped or failed. A line for each change, without a terminal."""
+    """Follow a batch to its end, with a line for each change. `FAILED` if it was stopped or failed."""
     shown = ""
     with context.out.progress(f"following batch {batch_id}") as advance:
         while True:

@@ -1,4 +1,4 @@
-"""Calls: make, plan, stop, follow."""
+"""Commands for calls: create, plan, stop, follow."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ FINAL = frozenset({"completed", "no-answer", "busy", "failed", "canceled", "stop
 
 
 def call(context: Context) -> Exit | None:
-    """Call a number; with --plan only show the attempts, with --watch follow them."""
+    """Call a number. With --plan, only show the attempts; with --watch, follow them."""
     if context.args.plan:
         plan(context)
         return None
@@ -57,7 +57,7 @@ def stop(context: Context) -> None:
 
 
 def logs(context: Context) -> Exit | None:
-    """Show what happened to a call; with -f until it is over. With --json one entry a line."""
+    """Show what happened to a call; with -f, until it is over. With --json, prints one entry per line."""
     execution_id = context.args.execution
     entries = (
         follow(context, execution_id) if context.args.follow else iter(context.redial.executions.log(execution_id))
@@ -82,7 +82,7 @@ def follow(context: Context, execution_id: str) -> Iterator[models.LogEntry]:
 
 
 def ended(context: Context, execution_id: str) -> Exit:
-    """Print how a call ended; `FAILED` when no person answered it."""
+    """Print how a call ended. `FAILED` if no person answered it."""
     execution = context.redial.executions.get(execution_id)
     context.out.data(execution)
     attempts, outcome = len(execution["attempts"]), execution["outcome"]
@@ -108,12 +108,12 @@ def _request(context: Context) -> Any:
 
 
 def clock_time(text: str | None) -> str:
-    """A time of the API for people: UTC, to the second."""
+    """An API time formatted for people: UTC, to the second."""
     return "-" if text is None else text[:19].replace("T", " ")
 
 
 def described(entry: models.LogEntry) -> str:
-    """An entry of a log in one line: time in UTC, what happened, details."""
+    """A log entry in one line: time in UTC, what happened, details."""
     data: Any = entry["data"]
     notes = [f"attempt {data['attempt']}"] if "attempt" in data else []
     if entry["type"] == "webhook":

@@ -53,7 +53,7 @@ def script(context: "Context") -> None:
 
 
 def candidates(words: Sequence[str]) -> list[str]:
-    """What may replace the last of `words`, which begins it: commands, options, choices and profiles' names."""
+    """The candidates that complete the last of `words`: commands, options, choices and profile names."""
     *before, last = words or [""]
     parser: argparse.ArgumentParser = build()
     expecting: Any = None
@@ -80,12 +80,12 @@ def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 
 def _takes_value(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:
-    """The option whose value follows `word`; None: there is none."""
+    """The option whose value follows `word`; None if there is none."""
     return next((one for one in parser._actions if word in one.option_strings and one.nargs != 0), None)
 
 
 def _values(action: argparse.Action) -> list[str]:
-    """The values of an option or argument, as far as they are known without a request."""
+    """The values of an option or argument that are known without a request."""
     if action.dest == "profile" or (action.dest == "name" and action.help == "profile"):
         from redial_client.cli.profiles import Profiles
 

@@ -1,4 +1,4 @@
-"""What every command gets: its arguments, its output and the client."""
+"""The context of every command: its arguments, its output and the client."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from redial_client.client import Redial
 
 
 class Context:
-    """One run of a command. `sleep`: how it waits between two polls."""
+    """One run of a command. `sleep`: waits between two polls."""
 
     def __init__(self, args: argparse.Namespace, sleep: Callable[[float], None]) -> None:
         self.args = args
@@ -20,7 +20,7 @@ class Context:
 
     @cached_property
     def profile(self) -> Profile:
-        """The API and key to use. Raises `CommandError` when there are none."""
+        """The API and key to use. Raises `CommandError` if there are none."""
         return chosen_profile(self.args.profile)
 
     @cached_property

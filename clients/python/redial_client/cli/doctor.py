@@ -1,4 +1,4 @@
-"""`redial doctor`: checks from here (address, key, clock), then those of the API itself."""
+"""`redial doctor`: local checks (URL, key, clock), then the API's own checks."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ MOST_SECONDS_APART = 60
 
 
 def doctor(context: Context) -> Exit:
-    """Print each check with what to do; `FAILED` when one failed."""
+    """Print each check with advice. `FAILED` if one failed."""
     checks = _from_here(context)
     context.out.data({"checks": checks})
     marks = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}

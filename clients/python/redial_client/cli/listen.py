@@ -1,11 +1,14 @@
 """`redial listen`: forwards events to a receiver that the API cannot reach, such as one on a laptop.
 
-It uses the public API only: it polls the newest calls, and reads the log of each that has changed. Each change of
-status is one event, posted as Redial would: same body, same `webhook-id`, signed by Standard Webhooks.
+It only uses the public API: it polls the newest calls, and reads the log of each call that has changed. Each status
+change is one event, posted as Redial would post it: same body, same `webhook-id`, with a Standard Webhooks signature.
 
-Limits: the newest calls only (--limit), so a retry of an older one is not seen; an event that another followed within
-one poll has the later one's fields, except for `type`, `status`, `sequence` and `updated_at`; each event is posted
-once, whatever the receiver answers; `webhook_statuses` of the agent are not applied; batches' own events are not sent.
+Limits:
+- Only the newest calls are polled (--limit), so retries of older ones are not seen.
+- If several events occur within one poll, all have the last one's fields, except for `type`, `status`, `sequence` and
+  `updated_at`.
+- Each event is posted once, whatever the receiver responds.
+- The agent's `webhook_statuses` is not applied, and batches' own events are not sent.
 """
 
 import base64
@@ -28,7 +31,7 @@ STATUSES = frozenset({
     "queued", "scheduled", "rescheduled", "initiated", "ringing", "in-progress", "call-disconnected", "completed",
     "no-answer", "busy", "failed", "canceled", "stopped", "error", "balance-low",
 })  # fmt: skip
-"""Entries of a log that are changes of status; the n-th is event n."""
+"""Types of log entries that are status changes; the n-th such entry is event n."""
 TIMEOUT_SECONDS = 10.0
 
 
@@ -40,11 +43,11 @@ def listen(context: Context) -> None:
     try:
         signer = Webhook(secret)
     except ValueError:
-        raise CommandError("--secret: is not whsec_ and base64", "leave it out: a new one is made") from None
+        raise CommandError("--secret: is not whsec_ and base64", "leave it out to get a new one") from None
     agent_id = context.redial.batches.get(args.batch)["agent_id"] if args.batch else context.agent_id
     sent = {one["id"]: one["sequence"] for one in _newest(context, agent_id)}
     context.out.say(f"Forwarding to {url}, signed with {secret}")
-    context.out.say("Ctrl-C ends it.")
+    context.out.say("Press Ctrl-C to stop.")
     count = 0
     while True:
         for event in _events(context, agent_id, sent):
@@ -65,7 +68,7 @@ def _newest(context: Context, agent_id: str) -> list[models.Execution]:
 
 
 def _events(context: Context, agent_id: str, sent: dict[str, int]) -> Iterator[Any]:
-    """The events since the last poll, oldest first. `sent`: the last sequence of each call; it is updated."""
+    """The events since the last poll, oldest first. Updates `sent`, the last sequence number of each call."""
     found = []
     for execution in _newest(context, agent_id):
         before, now = sent.get(execution["id"], 0), execution["sequence"]
@@ -77,14 +80,14 @@ def _events(context: Context, agent_id: str, sent: dict[str, int]) -> Iterator[A
 
 
 def _event(execution: models.Execution, sequence: int, entry: models.LogEntry) -> Any:
-    """The event of a change of status: the call as it is now, with what the log says of the change."""
+    """The event of a status change: the call's current state, with the change's values from its log entry."""
     status = entry["type"]
     changed = {"type": f"execution.{status}", "status": status, "sequence": sequence, "updated_at": entry["created_at"]}
     return {**execution, **changed}
 
 
 def _post(url: str, signer: Webhook, event: Any) -> str:
-    """Post an event; the answer in words."""
+    """Post an event, and return the result as text."""
     body, now = json.dumps(event), datetime.now(UTC)
     webhook_id = f"{event['id']}-{event['sequence']}"
     headers = {

@@ -13,11 +13,11 @@ from redial_client.cli.exits import CommandError, Exit
 from redial_client.cli.options import given, retry_config
 
 MOST_STEPS = 100
-"""Advances of the clock for one call: each goes to its next attempt, or a minute."""
+"""Maximum clock advances for one call; each goes to the next attempt, or by a minute."""
 
 
 def trigger(context: Context) -> Exit:
-    """Script the outcome of each attempt, call, and show what happens; the clock is advanced to each next attempt."""
+    """Script the outcome of each attempt, call, and show what happens. Advances the clock to each next attempt."""
     args = context.args
     _now(context)
     config = retry_config(args)

@@ -1,4 +1,4 @@
-"""Profiles: log in, list, choose, remove; and open the console."""
+"""Log in; list, choose and remove profiles; open the console."""
 
 import getpass
 import sys
@@ -13,7 +13,7 @@ from redial_client.client import Redial
 
 
 def login(context: Context) -> None:
-    """Check a URL and a key by reading the account, and store them as the current profile."""
+    """Check a URL and a key by reading the account, then store them as the current profile."""
     args = context.args
     if (args.url is None) == (args.stack is None):
         raise CommandError("give either --url or --stack", "example: redial login --url http://127.0.0.1:3000")
@@ -76,7 +76,7 @@ def profile_remove(context: Context) -> None:
     """Remove a profile."""
     profiles = Profiles()
     profiles.remove(context.args.name)
-    context.out.say(f"Profile {context.args.name!r} is removed. The current one: {profiles.current or 'none'}.")
+    context.out.say(f"Profile {context.args.name!r} was removed. The current one: {profiles.current or 'none'}.")
     context.out.data({"removed": context.args.name, "current": profiles.current})
 
 

@@ -1,4 +1,4 @@
-"""Operation: webhooks, attention items, suppressions, keys, statistics."""
+"""Commands for operation: webhooks, attention items, suppressions, keys, statistics."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from redial_client.cli.options import given
 
 
 def webhooks_list(context: Context) -> None:
-    """List the events that their receivers did not accept."""
+    """List undelivered events."""
     listed = context.redial.webhooks.undelivered()
     context.out.data(listed)
     rows = [
@@ -35,7 +35,7 @@ def webhooks_list(context: Context) -> None:
 
 
 def webhooks_replay(context: Context) -> None:
-    """Send undelivered events again: of a call, of a batch, or all that are listed."""
+    """Send undelivered events again: those of a call, those of a batch, or all listed ones."""
     args, redial = context.args, context.redial
     executions, batches = [args.execution] if args.execution else [], [args.batch] if args.batch else []
     if args.all:
@@ -55,7 +55,7 @@ def webhooks_replay(context: Context) -> None:
 
 
 def webhooks_test(context: Context) -> Exit:
-    """Send a test event; `FAILED` when it was not accepted."""
+    """Send a test event. `FAILED` if it was not accepted."""
     url = context.args.url
     sent = context.redial.webhooks.test(url=url) if url else context.redial.webhooks.test(agent_id=context.agent_id)
     context.out.data(sent)
@@ -78,7 +78,7 @@ def attention_list(context: Context) -> None:
     for one in items:
         context.out.say(f"{one['id']}  {one['state']} since {clock_time(one['opened_at'])} UTC: {one['reason']}")
         context.out.say(f"    {one['what_to_do']}")
-    context.out.say("Once it is mended: redial attention resolve ID")
+    context.out.say("Once it is fixed: redial attention resolve ID")
 
 
 def attention_resolve(context: Context) -> None:
@@ -92,7 +92,7 @@ def attention_resolve(context: Context) -> None:
 
 
 def suppress(context: Context) -> None:
-    """Stop calling a number; without a number list the suppressions; with --remove remove one."""
+    """Stop calling a number. Without a number, list the suppressions; with --remove, remove one."""
     args = context.args
     agent_id = context.redial.agents.find(args.agent) if args.agent else None
     scope = given(purpose=args.purpose, agent_id=agent_id)
@@ -113,8 +113,8 @@ def suppress(context: Context) -> None:
     else:
         added = context.redial.suppressions.add(phone_number=args.number, **scope, **given(reason=args.reason))
         ended = len(added["canceled_executions"])
-        more = "" if added["complete"] else "; more follow in the background"
-        context.out.say(f"{args.number} is not called any more. Calls that this ends: {ended}{more}.")
+        more = "" if added["complete"] else "; more will end when they become due"
+        context.out.say(f"{args.number} is no longer called. Ended calls: {ended}{more}.")
         context.out.data(added)
 
 
@@ -154,7 +154,7 @@ def keys_list(context: Context) -> None:
 
 
 def keys_create(context: Context) -> None:
-    """Make an API key, and show it."""
+    """Create an API key and show it."""
     args = context.args
     rights = given(
         scopes=args.scope,
@@ -179,7 +179,7 @@ def keys_revoke(context: Context) -> None:
 
 
 def stats(context: Context) -> None:
-    """How well retries work, with the number of attempts and the 95 % interval of each rate."""
+    """Show how well retries work, with the number of attempts and the 95 % interval of each rate."""
     args = context.args
     agent_id = context.redial.agents.find(args.agent) if args.agent else None
     found = context.redial.statistics(agent_id=agent_id, batch_id=args.batch, since=args.since, until=args.until)

@@ -8,7 +8,7 @@ from redial_client.cli.exits import CommandError
 
 
 def retry_config(args: argparse.Namespace) -> Any:
-    """The retry configuration of the options; None when none of them is given. The API judges its values."""
+    """The retry configuration from the options; None if none is given. The API validates its values."""
     config: dict[str, Any] = {}
     if args.retries is not None:
         config["max_retries"] = args.retries
@@ -31,7 +31,7 @@ def _minutes(text: str) -> int:
 
 
 def user_data(given: list[str] | None) -> dict[str, Any]:
-    """The object of --data, given as `name=value` or as a JSON object, repeated. Raises `CommandError`."""
+    """The object from all --data options, each `name=value` or a JSON object. Raises `CommandError`."""
     data: dict[str, Any] = {}
     for text in given or []:
         if text.startswith("{"):
@@ -48,5 +48,5 @@ def user_data(given: list[str] | None) -> dict[str, Any]:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that are neither None, False nor empty."""
+    """The fields that are not None, False or empty."""
     return {name: value for name, value in fields.items() if not (value is None or value is False or value in ([], {}))}

@@ -1,6 +1,6 @@
-"""What a command prints: text and tables for people, or JSON for programs.
+"""The output of a command: text and tables for people, or JSON for programs.
 
-With --json, JSON alone goes to stdout and texts go to stderr; without it, results go to stdout. Progress bars are on
+With --json, only JSON goes to stdout and texts go to stderr; without it, results go to stdout. Progress bars appear on
 stderr, and only on a terminal. rich is imported when a table or a bar is shown.
 """
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import IO, Any, Literal
 
 WIDE = 160
-"""Columns of a table that is not shown on a terminal."""
+"""Width of a table that is not shown on a terminal, in characters."""
 Advance = Callable[[int, int, str], None]
-"""Called with what is done, the total (0: not known), and a text beside the bar; an empty one leaves it."""
+"""Called with the amount done, the total (0: unknown), and a text next to the bar."""
 
 
 class Output:
@@ -27,12 +27,12 @@ class Output:
         return sys.stderr if self.as_json else sys.stdout
 
     def data(self, value: Any) -> None:
-        """Print the result as a JSON document, if JSON is wanted."""
+        """With --json, print the result as a JSON document."""
         if self.as_json:
             print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
 
     def line(self, value: Any) -> None:
-        """Print one of several results as JSON in one line, if JSON is wanted."""
+        """With --json, print one of several results as JSON in one line."""
         if self.as_json:
             print(json.dumps(value, ensure_ascii=False), flush=True)
 
@@ -41,7 +41,7 @@ class Output:
         print(text, file=self._stream, flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-        """Print a table for people. Columns whose name begins with `#` are numbers, to the right. None is a dash."""
+        """Print a table for people. Columns whose name begins with `#` are right-aligned numbers. None is a dash."""
         from rich import box
         from rich.console import Console
         from rich.table import Table
@@ -57,7 +57,7 @@ class Output:
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Advance]:
-        """A progress bar on stderr while the block runs; without a terminal one line, when it is first needed."""
+        """A progress bar on stderr while the block runs. Without a terminal, one line at the first progress."""
         if not sys.stderr.isatty():
             said: set[str] = set()
 

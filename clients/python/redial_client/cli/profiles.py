@@ -1,4 +1,4 @@
-"""Profiles: an API's URL and key by name, in a file that only its user may read."""
+"""Profiles: named pairs of an API's URL and key, in a file that only its user may read."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def profiles_path() -> Path:
 
 
 class Profiles:
-    """The stored profiles, one of which is current. Raises `CommandError` when the file cannot be read."""
+    """The stored profiles, one of which is current. Raises `CommandError` if the file cannot be read."""
 
     def __init__(self) -> None:
         self.path = profiles_path()
@@ -47,18 +47,18 @@ class Profiles:
             ) from error
 
     def all(self) -> list[Profile]:
-        """Every profile, by name."""
+        """All profiles, sorted by name."""
         return sorted(self._profiles.values(), key=lambda one: one.name)
 
     def get(self, name: str) -> Profile:
-        """The profile of that name. Raises `CommandError`."""
+        """The profile with that name. Raises `CommandError`."""
         if name not in self._profiles:
             names = ", ".join(sorted(self._profiles)) or "there are none yet; run: redial login"
             raise CommandError(f"profile: {name!r} is unknown", f"profiles: {names}", Exit.NOT_FOUND)
         return self._profiles[name]
 
     def add(self, profile: Profile) -> None:
-        """Store a profile, replacing one of its name, and make it the current one."""
+        """Store a profile, replacing one with the same name, and make it the current one."""
         self._profiles[profile.name] = profile
         self.current = profile.name
         self._write()
@@ -76,7 +76,7 @@ class Profiles:
         self._write()
 
     def _write(self) -> None:
-        """Replace the file; it is readable by its user only from its first byte on."""
+        """Replace the file. Only its user can read it, from the first byte on."""
         stored = {
             "current": self.current,
             "profiles": {one.name: {"url": one.url, "api_key": one.api_key} for one in self.all()},
@@ -89,10 +89,10 @@ class Profiles:
 
 
 def chosen_profile(name: str | None) -> Profile:
-    """The API and key to use. Raises `CommandError` when there are none.
+    """The API and key to use. Raises `CommandError` if there are none.
 
-    `name` (the option --profile) decides. Without it REDIAL_API_KEY and REDIAL_URL override the profile that
-    REDIAL_PROFILE names, or else the current one. A stored key is never sent to another URL than its own.
+    `name` (the option --profile) takes precedence. Without it, REDIAL_API_KEY and REDIAL_URL override the profile named
+    by REDIAL_PROFILE, or else the current one. A stored key is only sent to its own URL.
     """
     environment = os.environ
     url = (environment.get("REDIAL_URL") or "").rstrip("/")
@@ -113,7 +113,7 @@ def chosen_profile(name: str | None) -> Profile:
 
 
 def checked_url(url: str) -> str:
-    """The URL of an API, without a slash at its end. Raises `CommandError`."""
+    """The URL without a trailing slash. Raises `CommandError` if it is not an http(s) URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CommandError(f"url: {url!r} is not one", "it begins with https://, or http:// on this machine")

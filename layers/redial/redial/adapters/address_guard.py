@@ -1,9 +1,9 @@
-"""Guards against SSRF: a customer's URL may lead to public addresses only.
+"""Guards against SSRF: a customer's URL may only lead to public addresses.
 
     check(url) ─► resolve once ─► check every address ─► Target with the addresses to connect to
 
-The host is resolved once, and only the checked addresses are connected to, so DNS rebinding has no effect. Used when a
-URL is saved, and again for every delivery. Imports no HTTP client.
+The host is resolved once, and connections go only to the checked addresses, so DNS rebinding has no effect. URLs are
+checked when they are saved, and again for every delivery. Imports no HTTP client.
 """
 
 import ipaddress
@@ -23,8 +23,8 @@ Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or a replacement."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IANA special-purpose address registries (RFC 6890 and its updates), with the words for error messages. Needed beside
-# `ipaddress.is_global`, whose tables differ between Python versions.
+# IANA special-purpose address registries (RFC 6890 and its updates), with the words for error messages. Needed in
+# addition to `ipaddress.is_global`, whose tables differ between Python versions.
 _IPV4 = tuple(
     (ipaddress.IPv4Network(network), words)
     for network, words in (
@@ -67,19 +67,19 @@ _IPV6 = tuple(
 )
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""RFC 6052: DNS64's addresses of IPv4-only hosts in an IPv6-only subnet; checked by the IPv4 address inside."""
+"""RFC 6052: DNS64's addresses of IPv4-only hosts in an IPv6-only subnet. The embedded IPv4 address is checked."""
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DOTS = dict.fromkeys(map(ord, "\u3002\uff0e\uff61"), ".")
 _FILLERS = re.compile("[\u115f\u1160\u17b4\u17b5]")
 """Invisible letters, which IDNA 2008 leaves out and IDNA 2003 keeps."""
-_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f-\x9f\\\ud800-\udfff]")  # surrogates: JSON can hold unpaired ones
+_FORBIDDEN = re.compile(r"[\s\x00-\x20\x7f-\x9f\\\ud800-\udfff]")  # surrogates: JSON can contain unpaired ones
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%?"
 
 
 class AddressRefused(InvalidInput):
-    """Redial does not send to this URL; `message` tells the customer why."""
+    """Redial does not send to this URL. `message` gives the customer the reason."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The URL to request, in ASCII: host normalised, path with its query percent-encoded, no fragment."""
+        """The URL to request, in ASCII: host normalized, path and query percent-encoded, no fragment."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = self.port == (443 if self.scheme == "https" else 80)
         return f"{self.scheme}://{host}{'' if usual else f':{self.port}'}{self.path}"
 
 
 def check(url: str, *, allow_local: bool, resolve: Resolve = socket.getaddrinfo) -> Target:
-    """Parse `url` and resolve its host, once. Raises `AddressRefused` unless every address found is public.
+    """Parse `url` and resolve its host once. Raises `AddressRefused` unless every address found is public.
 
     `allow_local`, for local development, also permits http and loopback addresses, but no other private address.
     """
@@ -169,14 +169,14 @@ def _host(host: str, allow_local: bool) -> str:
         if address.scope_id is not None:
             raise AddressRefused("an IPv6 address with a zone may not be used")
         return str(address)
-    if not host.isascii():  # first of all, since look-alike digits and dots become plain ones
+    if not host.isascii():  # first, because look-alike digits and dots become plain ones
         host = _ascii_name(host)
     host = host.removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise AddressRefused("the host of the URL is not a valid name")
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
-        # Resolvers take 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 for addresses; no host name ends in a number.
+        # Resolvers accept 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 as addresses; no host name ends in a number.
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
@@ -189,8 +189,8 @@ def _host(host: str, allow_local: bool) -> str:
 def _ascii_name(host: str) -> str:
     """The xn-- form of an international name. Raises `AddressRefused`.
 
-    Python's codec implements IDNA 2003, which turns ß, a final sigma, joiners and letters newer than Unicode 3.2 into
-    another name than IDNA 2008 does: another owner's domain. A name that the codec does not give back is refused.
+    Python's codec implements IDNA 2003. For ß, a final sigma, joiners and letters newer than Unicode 3.2, it gives
+    another name than IDNA 2008: another owner's domain. A name that does not survive the round trip is refused.
     """
     composed = unicodedata.normalize("NFKC", host.translate(_DOTS))
     name = unicodedata.normalize(

@@ -14,13 +14,13 @@ from redial.wire.contacts_csv import Contact, ContactFile, Dialect, Rejected
 
 _ROWS_AT_ONCE = 500
 CHECK_ROWS = 100_000
-"""Maximum rows checked before a batch is accepted, in about ten seconds: the request has 29."""
+"""Maximum rows checked before a batch is accepted: about ten of the request's 29 seconds."""
 CHECK_BYTES = 32 * 1024 * 1024
-"""Maximum bytes checked then: reading all of the largest file would exceed the request's timeout."""
+"""Maximum bytes checked before a batch is accepted: reading the largest file would exceed the request's timeout."""
 
 
 class _Counted:
-    """Counts the `bytes` of the pieces read so far."""
+    """Pieces of a file; `bytes` is the size of those read so far."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = pieces

@@ -1,4 +1,4 @@
-"""Questions to customers' endpoints before an attempt: asked as webhooks are sent, answered in JSON."""
+"""Questions to customers' endpoints before an attempt: sent like webhooks, answered in JSON."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -38,7 +38,7 @@ class HttpEndpoints:
         now: datetime,
         read: Callable[[bytes], T],
     ) -> T:
-        """The answer as `read` reads it, which raises `ValueError`. Raises `NoUsableAnswer`."""
+        """The answer, parsed by `read`, which raises `ValueError` if it is invalid. Raises `NoUsableAnswer`."""
         answer = self._webhooks.post(
             endpoint.url, question, webhook_id, secrets, now, seconds=endpoint.seconds, asks=True
         )
@@ -52,5 +52,5 @@ class HttpEndpoints:
 
 
 def _try_of(execution: Execution) -> str:
-    """The same for a question that is repeated, another one when the attempt is tried again later."""
+    """An id that is the same for a repeated question, but changes when the attempt is tried again later."""
     return f"{execution.id}-{execution.state.attempt.number}-{execution.version}"

@@ -1,9 +1,9 @@
 """Timers as one-shot EventBridge Scheduler schedules.
 
 A schedule's name is derived from its purpose, so setting a timer is idempotent. A schedule only sends a message to
-dial's or deliver's queue, or invokes batch; the function decides by itself whether anything is due. About the service:
-`at()` has a precision of a minute and takes neither offset nor fraction, names have at most 64 of `[0-9a-zA-Z-_.]`, a
-time in the past is refused.
+dial's or deliver's queue, or invokes batch; the function decides whether anything is due. Limits of the service: `at()`
+has a precision of a minute and accepts neither offset nor fraction, names have at most 64 characters of
+`[0-9a-zA-Z-_.]`, and a time in the past is refused.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 SOONEST = timedelta(seconds=60)
-"""Minimum delay: the service has a precision of a minute, and refuses a time that is past when the request arrives."""
+"""Minimum delay: the service has a precision of a minute, and refuses a time that has passed when the request
+arrives."""
 MAX_RETRY_ATTEMPTS = 10
 MAX_EVENT_AGE_SECONDS = 900
-"""How long the service retries what SQS or Lambda rejected; the sweeper takes over much earlier."""
+"""How long the service retries a message that SQS or Lambda rejected; the sweeper takes over much earlier."""
 
 
 class SchedulerTimers:
     """Implements `ports.Timers` in one schedule group, to which the role is restricted.
 
-    `dial_queue`, `deliver_queue`: ARNs of SQS queues; `batch_function`: a Lambda ARN with alias; None where no such
-    timer is set.
-    A timer that cannot be set or removed is logged and never fails the caller: the due time is stored with the item, so
+    `dial_queue`, `deliver_queue`: ARNs of SQS queues; `batch_function`: a Lambda ARN with alias; None if no such timer
+    is needed.
+    A failure to set or remove a timer is logged and never fails the caller: the due time is stored with the item, so
     the sweeper does the work.
     """
 
@@ -73,11 +74,11 @@ class SchedulerTimers:
         self._create(f"{batch_id}.{purpose}.{timer_id}", self._batch_function, subject(batch_id), at, now)
 
     def cancel_dial(self, execution_id: str, timer_id: int) -> None:
-        """Delete that dial timer. Idempotent; a timer that fired has deleted itself."""
+        """Delete a dial timer. Idempotent; a timer that has fired has deleted itself."""
         self._delete(f"{execution_id}.dial.{timer_id}")
 
     def cancel_batch(self, batch_id: str, purpose: str, timer_id: int) -> None:
-        """Delete that timer of the batch. Idempotent."""
+        """Delete a timer of the batch. Idempotent."""
         self._delete(f"{batch_id}.{purpose}.{timer_id}")
 
     def _delete(self, name: str) -> None:
@@ -127,7 +128,7 @@ def _left_to_the_sweeper(what: str, name: str, but_fine: str) -> Iterator[None]:
 def at_expression(at: datetime, now: datetime) -> str:
     """`at(yyyy-mm-ddThh:mm:ss)` in UTC: the later of `at` and `now` + `SOONEST`, rounded up to the second.
 
-    Both must be aware; raises `ValueError` otherwise.
+    Raises `ValueError` unless both are aware.
     """
     if at.tzinfo is None or now.tzinfo is None:
         raise ValueError("a timer needs times with a time zone")

@@ -2,9 +2,9 @@
 
     uploads/<account>/<upload>.csv            uploaded by the customer with a pre-signed URL; expires after 7 days
     batches/<account>/<batch>/<name>.csv      contacts, rejected, results; deleted with the batch
-    batches/<account>/<batch>/numbers.index   its contact index, see `wire.stored_contact_index`; deleted likewise
+    batches/<account>/<batch>/numbers.index   its contact index, see `wire.stored_contact_index`; deleted with the batch
 
-A file is written to local disk first and then stored in one request, so readers never see a partial file.
+A file is first written to local disk and then stored in one request, so readers never see a partial file.
 """
 
 import tempfile

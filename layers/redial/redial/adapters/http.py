@@ -5,11 +5,11 @@ It uses urllib3's connection without its pool, and opens a new connection for ev
     resolve ─► connect ─► TLS        an error here is NotSent: no byte of the request has been sent
     request ─► response              an error here is NoAnswer
 
-A pooled connection that the server has closed would fail in the second step, as if the call might have been placed, and
-after a pause a Lambda environment holds only such connections. One TLS handshake per phone call buys an exact boundary.
+A pooled connection that the server has closed would fail in the second step, as if the call might have been placed.
+After a pause, a Lambda environment has only such connections. One TLS handshake per phone call buys an exact boundary.
 Requests are never repeated, redirects are not followed, proxy variables are ignored.
 
-Sockets take real timeouts, so this module uses the machine's monotonic clock, not the replaceable clock of Redial.
+Sockets need real timeouts, so this module uses the machine's monotonic clock, not Redial's replaceable clock.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ from urllib3.response import HTTPResponse
 from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Default limit for the body of a response."""
+"""Default maximum size of a response's body."""
 _CHUNK_BYTES = 64 * 1024
 _OPTIONAL_BYTES = 4096
 _OPTIONAL_SECONDS, _OPTIONAL_SILENCE_SECONDS = 1.0, 0.25
-"""Read at most this much of an optional body, for so long, and only while it keeps coming."""
+"""Limits for reading an optional body: its size, the total time, and the longest silence."""
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 """`socket.getaddrinfo`, or a replacement."""
 
 REMEMBERED_SECONDS = 10.0
-"""TTL of a cached look-up; shorter than any host keeps its old address reachable after a move."""
+"""TTL of a cached look-up: shorter than any host keeps its old address reachable after a move."""
 MAX_CACHED = 1000
 """Maximum cached look-ups of a process; when full, the cache is cleared."""
 
@@ -55,7 +55,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """Skips every interim response (1xx), of which `http.client` skips only 100. 101 ends HTTP, so it is final."""
+    """Skips every interim response (1xx); `http.client` skips only 100. 101 ends HTTP, so it is final."""
 
     def begin(self) -> None:
         super().begin()
@@ -89,14 +89,14 @@ class Http:
         max_body_bytes: int = MAX_BODY_BYTES,
         connect_to: Sequence[str] = (),
     ) -> HttpResponse:
-        """Send one request, once, and return the response, whatever its status.
+        """Send one request once, and return the response, whatever its status.
 
         `url`: absolute http(s) in ASCII, without userinfo. `connect_to`: IP addresses to try in turn, instead of a
         look-up; Host header, SNI and certificate check still use the host of `url`.
-        `connect_timeout_seconds` covers look-up, connecting and TLS over all addresses; `read_timeout_seconds` each
-        silence of the server; `total_timeout_seconds` everything, also if bytes keep trickling in.
-        The body is read to its end or to `max_body_bytes`; with 0 only the head counts, and of the body there is what
-        comes within a second, at most 4 KB.
+        `connect_timeout_seconds` covers look-up, connecting and TLS for all addresses; `read_timeout_seconds` each
+        silence of the server; `total_timeout_seconds` everything, even if bytes keep trickling in.
+        The body is read to its end or up to `max_body_bytes`. With 0, only the head is required: the body contains what
+        arrives within a second, at most 4 KB.
         Raises `NotSent` or `NoAnswer`; their messages contain neither headers nor path.
         """
         started = time.monotonic()
@@ -123,14 +123,14 @@ class Http:
                         )
                 except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
                     raise (late if hung_up.is_set() else NoAnswer(_in_words(error, "no answer in time"))) from error
-                if hung_up.is_set() and max_body_bytes:  # as it does a body delimited by the end of the connection
+                if hung_up.is_set() and max_body_bytes:  # it also accepts a truncated body without a length
                     raise late
                 return answer
         finally:
             connection.close()
 
     def _connect(self, parts: SplitResult, port: int, connect_to: Sequence[str], deadline: float) -> HTTPConnection:
-        """A connection, after its TLS handshake, to the first address that accepts one. Raises `NotSent`."""
+        """A connection, after the TLS handshake, to the first address that accepts one. Raises `NotSent`."""
         host = str(parts.hostname)
         addresses = list(connect_to) or self._addresses(host, port, deadline - time.monotonic())
         trouble: Exception = TimeoutError()
@@ -163,7 +163,7 @@ class Http:
 
 
 class Lookups:
-    """A TTL cache of host look-ups: one invocation sends several events to one host, and a look-up with its thread
+    """A TTL cache of host look-ups. One invocation sends several events to one host, and a look-up with its thread
     takes as long as all other work for an event."""
 
     def __init__(self, resolve: Resolve = socket.getaddrinfo) -> None:
@@ -190,7 +190,7 @@ class Lookups:
 def resolve_within(seconds: float, resolve: Resolve) -> Resolve:
     """`resolve` with a timeout, which the system's resolver lacks: raises `socket.gaierror` after `seconds`.
 
-    The look-up then continues in its own thread, and its answer is discarded.
+    After a timeout, the look-up continues in its own thread, and its result is discarded.
     """
 
     def bounded(*args: Any, **kwargs: Any) -> Sequence[tuple[Any, ...]]:
@@ -215,7 +215,7 @@ def resolve_within(seconds: float, resolve: Resolve) -> Resolve:
 
 
 def _split(url: str) -> tuple[SplitResult, int]:
-    """Parse the URL, and determine its port. Raises `NotSent` if it is not an absolute http(s) URL."""
+    """Parse the URL and determine its port. Raises `NotSent` if it is not an absolute http(s) URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"https": 443, "http": 80}[parts.scheme]
@@ -234,14 +234,14 @@ def _exchange(
     body: bytes,
     read_timeout_seconds: float,
 ) -> HTTPResponse:
-    """Send the request and read the head of the response, not its body."""
+    """Send the request and read the response's head, not its body."""
     connection.timeout = read_timeout_seconds
     try:
         connection.request(
             method, target, body=body or None, headers=headers, preload_content=False, decode_content=False
         )
     except (ValueError, http.client.InvalidURL) as error:
-        # Raised before anything is written, since the head is sent in one piece.
+        # Raised before anything is written, because the head is sent in one piece.
         raise NotSent("the request holds characters that HTTP cannot carry") from error
     return connection.getresponse()
 
@@ -268,9 +268,9 @@ def _read(response: HTTPResponse, max_body_bytes: int, sock: socket.socket) -> b
 
 @contextlib.contextmanager
 def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Event]:
-    """Shut `sock` down at `deadline`, and set the yielded event.
+    """Shut down `sock` at `deadline`, and set the yielded event.
 
-    A socket's own timeout starts anew with every byte that trickles in.
+    A socket's own timeout restarts with every byte that trickles in.
     """
     hung_up = threading.Event()
 
@@ -290,7 +290,7 @@ def _hang_up_at(sock: socket.socket, deadline: float) -> Iterator[threading.Even
 class _Watchdog:
     """Timed calls from a single thread of the process.
 
-    A `threading.Timer` per request used as much CPU time as a fifth of a dial.
+    A `threading.Timer` per request took a fifth of a dial's CPU time.
     """
 
     def __init__(self) -> None:
@@ -300,7 +300,7 @@ class _Watchdog:
         self._thread: threading.Thread | None = None
 
     def call_at(self, deadline: float, call: Callable[[], None]) -> object:
-        """Call at `deadline` (of `time.monotonic()`). Returns the handle for `cancel`."""
+        """Call `call` at `deadline` (of `time.monotonic()`). Returns a handle for `cancel`."""
         handle = object()
         with self._changed:
             self._calls[handle] = (deadline, call)
@@ -333,7 +333,7 @@ _watchdog = _Watchdog()
 
 
 def _in_words(error: BaseException, timed_out: str) -> str:
-    """A readable reason for `error`, without anything of the request, so without secrets."""
+    """A readable reason for `error`. It contains nothing from the request, so no secrets."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in causes:

@@ -1,7 +1,7 @@
-"""The other functions: dial and deliver by a message to their queue, batch and sweep by an asynchronous invocation.
+"""Starts other functions: dial and deliver by a message to their queue, batch and sweep by asynchronous invocation.
 
 A queue keeps a message until its function has run, hides it until its time (`DelaySeconds`), and limits how many
-invocations run at once; so a start that is some seconds off needs no function that sleeps, and hanging webhooks take no
+invocations run at once. A start some seconds ahead therefore needs no sleeping function, and hanging webhooks take no
 capacity from dialling. https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
@@ -30,21 +30,21 @@ _log = logging.getLogger(__name__)
 
 
 MOST_HOPS = 10_000
-"""How often dial and batch may invoke each other in one chain. Lambda's own loop detection is off for them."""
+"""Maximum length of a chain in which dial and batch invoke each other. Lambda's own loop detection is off for them."""
 MOST_DELAY_SECONDS = 900
-"""SQS hides a message for so long at most."""
+"""The longest time that SQS can hide a message."""
 
 
 class AwsInvoker:
     """Implements `ports.SweepInvoker` by SQS's SendMessage and Lambda's asynchronous invoke.
 
-    `queues`, `functions`: make the clients, when they are first needed. `dial_queue`, `deliver_queue`: URLs;
-    `batch_function`, `sweep_function`: ARNs with alias; None for what is not invoked.
-    `hop`, set by dial and batch at the start of an invocation: its place in the chain of invocations of these two that
-    led to it, 1 for the first. It is passed on; a chain of more than `MOST_HOPS` ends there, and `on_cut` is called. A
+    `queues`, `functions`: create the clients when they are first needed. `dial_queue`, `deliver_queue`: URLs;
+    `batch_function`, `sweep_function`: ARNs with alias; None for functions that are not invoked.
+    `hop`: the invocation's place in its chain of dial and batch invocations, 1 for the first. These two functions set
+    it at the start of an invocation, and it is passed on. A chain ends after `MOST_HOPS`, and `on_cut` is called: a
     longer one is a loop, or a queue that the sweeper dispatches again within minutes.
 
-    What AWS rejects is logged and never fails the caller: the work is soon overdue, and the sweeper does it.
+    A request that AWS rejects is logged and never fails the caller: the work is soon overdue, and the sweeper does it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class AwsInvoker:
         after: datetime | None = None,
     ) -> None:
         """Send deliver `{"execution_id"}` or `{"batch_id"}` and, if given, `"lease"` and `"stored"`: the execution's
-        item just stored, which saves deliver from reading it."""
+        item just stored, so that deliver need not read it."""
         event: dict[str, Any] = {**subject(subject_id)}
         if lease_id is not None:
             event["lease"] = lease_id
@@ -141,7 +141,8 @@ class AwsInvoker:
         self._invoke("sweep", self._sweep_function, {"questions": shard, "token": token, "hop": hop})
 
     def _as_next_hop(self, name: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What to send dial or batch, as the next of the chain if this is one of them; None: the chain is too long."""
+        """The event for dial or batch, with the next hop if this invocation is part of a chain; None if the chain is
+        too long."""
         if self.hop > MOST_HOPS:
             extra = _named_in(event)
             _log.error("a chain of %d invocations ends before %s: left to the sweeper", MOST_HOPS, name, extra=extra)
@@ -170,7 +171,8 @@ class AwsInvoker:
 
 @contextmanager
 def _left_to_the_sweeper(name: str, event: Mapping[str, Any]) -> Iterator[None]:
-    """Log what AWS rejects: throttled, no network, no permission. Class and code say which, and contain no payload."""
+    """Log AWS's errors (throttled, no network, no permission) instead of raising them. Only the error's class or code
+    is logged, not the payload."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -180,5 +182,5 @@ def _left_to_the_sweeper(name: str, event: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _named_in(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The execution or the batch that an event is about, for the log."""
+    """The ids of the execution or batch that an event concerns, for the log."""
     return {key: value for key, value in event.items() if key in ("execution_id", "batch_id")}

@@ -1,4 +1,4 @@
-"""The phone numbers read from a contact file, kept on disk: a million of them in little memory."""
+"""The phone numbers read from a contact file, kept on disk so that a million of them take little memory."""
 
 import sqlite3
 import tempfile
@@ -32,7 +32,7 @@ class SqliteSeenNumbers:
         self._folder.cleanup()
 
     def first_line(self, number: str, line: int) -> int | None:
-        """The line of the first occurrence of `number`. None if it is new; then it is remembered at `line`."""
+        """The line of the first occurrence of `number`. If it is new, remember it at `line` and return None."""
         digits = int(number)  # E.164: at most 15
         if self._execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (digits, line)).rowcount:
             return None

@@ -1,4 +1,4 @@
-"""Requests to customers' endpoints, webhooks and questions alike: signed, guarded against SSRF, sent once, with a
+"""Requests to customers' endpoints, both webhooks and questions: signed, guarded against SSRF, sent once, with a
 timeout."""
 
 import socket
@@ -14,12 +14,12 @@ from redial.wire.webhook_signature import sign
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 4096
-"""Of the answer to a question. A longer one is cut, and is no JSON then."""
+"""Maximum size of the answer to a question. A longer one is truncated, and then is not valid JSON."""
 
 
 class HttpWebhooks:
     """Implements `ports.Webhooks` over HTTP. `allow_local` permits http and loopback, for local development.
-    `machine_time`: the time to sign with at an instant of a simulated clock; by default that instant."""
+    `machine_time`: maps a simulated clock's time to the time to sign with; by default the same."""
 
     def __init__(
         self,

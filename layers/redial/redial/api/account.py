@@ -36,15 +36,15 @@ router = new_router()
 
 
 class ConcurrencyRead(TypedDict):
-    """Live calls of all the account's agents: the limit, and the present number."""
+    """Live calls of all the account's agents: the limit and the current number."""
 
     max: int
     current: int
 
 
 class CarrierRead(TypedDict):
-    """The circuit of a carrier that the account's agents use: `open` while all calls fail there, and wait; `resuming`
-    for some minutes after the carrier recovers."""
+    """The circuit breaker of a carrier that the account's agents use: `open` while the carrier fails for every call and
+    calls wait; `resuming` for some minutes after it recovers."""
 
     provider: str
     circuit: CircuitState
@@ -66,13 +66,13 @@ def carrier_json(circuit: Circuit) -> CarrierRead:
 
 
 class UserChange(AccountDefaults):
-    """What is to change: defaults, contact limits, webhook. What is left out stays, and null removes it."""
+    """Settings to change: defaults, contact limits, webhook. Omitted settings are kept; null removes a setting."""
 
     webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
         None, description="Where the account's own events go: `attention.opened`, `attention.resolved`."
     )
     contact_limits: ContactLimits | None = Field(
-        None, description="They hold for every call of the account, in addition to its agent's."
+        None, description="Limits for every call of the account, in addition to its agent's."
     )
 
     model_config = ConfigDict(
@@ -88,7 +88,7 @@ class UserChange(AccountDefaults):
 
 
 class _Limits(BaseModel):
-    """The contact limits of a change."""
+    """The contact limits in a change of settings."""
 
     contact_limits: ContactLimits | None
 
@@ -97,8 +97,8 @@ class _Limits(BaseModel):
 
 
 class UserRead(TypedDict):
-    """The account of the API key, and the key. If the key is restricted to agents, `concurrency` and `carriers` are
-    those of these agents."""
+    """The API key and its account. If the key is restricted to agents, `concurrency` and `carriers` cover only these
+    agents."""
 
     id: str
     name: str
@@ -121,8 +121,8 @@ class PhoneNumberRead(TypedDict):
 
 
 def phone_number_json(agent: Agent, number: str, carrier: str) -> PhoneNumberRead:
-    """One of an agent's numbers as JSON. Its id is derived from agent and number, so it is stable. `carrier`: of an
-    agent that names none."""
+    """One of an agent's numbers as JSON. Its id is stable: it is derived from agent and number. `carrier`: the default
+    for agents that name none."""
     return {
         "id": uuid.uuid5(uuid.UUID(agent.agent_id), number).hex,
         "phone_number": number,
@@ -137,7 +137,7 @@ def phone_number_json(agent: Agent, number: str, carrier: str) -> PhoneNumberRea
 
 @router.get(
     "/user/me",
-    summary="Your account",
+    summary="Get your account",
     tags=["account"],
     operation_id="get_user",
     responses=answers(200, "The account of the API key.", UserRead),
@@ -149,11 +149,11 @@ def get_user() -> Response[Any]:
 @router.patch(
     "/user/me",
     summary="Change your account's defaults and contact limits",
-    description="Where a call has no caller id, and its agent no caller ids, no answer, no carrier or no policy, the"
-    " defaults are used. Contact limits hold within ten seconds, for each call of the account.",
+    description="The defaults apply to agents without caller ids, answer_url or stream_url, carrier or policy. Contact"
+    " limits apply to every call of the account, within ten seconds.",
     tags=["account"],
     operation_id="patch_user",
-    responses=answers(200, "The account, changed.", UserRead, 400, 409, 413),
+    responses=answers(200, "The changed account.", UserRead, 400, 409, 413),
 )
 def patch_user(body: Annotated[SkipValidation[UserChange], Body()]) -> Response[Any]:
     patch = router.current_event.json_body
@@ -197,10 +197,12 @@ def _user(account: Account) -> UserRead:
 
 @router.get(
     "/phone-numbers/all",
-    summary="The numbers your agents call from",
+    summary="List the numbers your agents call from",
     tags=["account"],
     operation_id="list_phone_numbers",
-    responses=answers(200, "Each agent's, oldest agent first.", list[PhoneNumberRead], 400, 413, headers=HEADERS),
+    responses=answers(
+        200, "Each agent's numbers, oldest agent first.", list[PhoneNumberRead], 400, 413, headers=HEADERS
+    ),
 )
 def get_phone_numbers(
     page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None

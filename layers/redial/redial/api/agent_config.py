@@ -1,6 +1,6 @@
 """Validation of an agent's configuration.
 
-A customer's configuration is stored and returned as sent, unknown keys included; null means "not given".
+A customer's configuration is stored and returned as sent, including unknown keys. Null means "not given".
 """
 
 import json
@@ -59,24 +59,24 @@ MIN_RING_TIMEOUT_SECONDS = min(one.ring_seconds[0] for one in _LIMITS)
 MAX_RING_TIMEOUT_SECONDS = max(one.ring_seconds[1] for one in _LIMITS)
 MIN_CALL_SECONDS = min(one.call_seconds[0] for one in _LIMITS)
 MAX_CALL_SECONDS = max(one.call_seconds[1] for one in _LIMITS)
-"""What at least one carrier takes. The agent's own carrier decides: see `_check_limits`."""
+"""The range that at least one carrier accepts. The agent's own carrier decides: see `_check_limits`."""
 MAX_CONFIG_BYTES = 200_000
 """Maximum size of an agent's configuration as JSON: a DynamoDB item holds 400 KB, and every dial reads it."""
 DEFAULT_ASK_SECONDS, MAX_ASK_SECONDS = 3, 5
-"""How long an endpoint may take that is asked before each attempt: the attempt holds a line meanwhile."""
+"""Timeout of an endpoint that is asked before each attempt: the attempt holds a line while it waits."""
 DEFAULT_CARRIER = "default"
-"""A `telephony_provider`: the account's."""
+"""The `telephony_provider` that means the account's carrier."""
 
 CheckWebhook = Callable[[str], object]
-"""Raises `InvalidInput`, with a reason for the customer, for a URL that is not permitted as a webhook."""
+"""Checks a webhook URL. Raises `InvalidInput`, with a reason for the customer, if it is not permitted."""
 
 ReadPolicy = Callable[[str], Policy]
-"""The policy that a label names. Raises `InvalidInput` for one that does not exist."""
+"""Returns the policy with a label. Raises `InvalidInput` if there is none."""
 
 
 @dataclass(frozen=True)
 class _Rules:
-    """Context of the validation. `known_urls`: those that the agent has now."""
+    """Context of the validation. `known_urls`: the agent's current URLs."""
 
     check_webhook: CheckWebhook
     allow_local: bool
@@ -104,7 +104,7 @@ def _provider(name: str) -> str:
 
 
 def _webhook(url: str, info: ValidationInfo) -> str:
-    """Check a new webhook URL. An unchanged one is not resolved again, so a DNS failure blocks no other change."""
+    """Check a new webhook URL. An unchanged URL is not resolved again, so that a DNS failure blocks no other change."""
     rules = cast(_Rules, info.context)
     if url not in rules.known_urls:
         try:
@@ -115,7 +115,7 @@ def _webhook(url: str, info: ValidationInfo) -> str:
 
 
 def _policy(label: str, info: ValidationInfo) -> str:
-    """The label with its version: the latest, where none is given."""
+    """The label with its version; the latest version if none is given."""
     try:
         return cast(_Rules, info.context).read_policy(label).label
     except InvalidInput as refused:
@@ -123,7 +123,7 @@ def _policy(label: str, info: ValidationInfo) -> str:
 
 
 def _carrier_url(schemes: tuple[str, str]) -> AfterValidator:
-    """`check_carrier_url`; in local development without encryption too."""
+    """A validator with `check_carrier_url`. Local development also permits the unencrypted scheme."""
 
     def check(url: str, info: ValidationInfo) -> str:
         check_carrier_url(url, schemes if cast(_Rules, info.context).allow_local else schemes[:1])
@@ -164,11 +164,11 @@ def _not_both(stream_url: str | None, info: ValidationInfo) -> str | None:
 
 
 class AskedEndpoint(BaseModel):
-    """An endpoint of yours that is asked before each attempt, with a signed POST."""
+    """Your endpoint that is asked before each attempt, with a signed POST."""
 
     url: Annotated[CalledUrl, AfterValidator(_webhook)]
     timeout_seconds: WholeNumber = Field(
-        DEFAULT_ASK_SECONDS, ge=1, le=MAX_ASK_SECONDS, description="How long it may take to answer."
+        DEFAULT_ASK_SECONDS, ge=1, le=MAX_ASK_SECONDS, description="How long it may take to respond."
     )
 
     def to_endpoint(self) -> Endpoint:
@@ -176,7 +176,7 @@ class AskedEndpoint(BaseModel):
 
 
 class AgentConfig(BaseModel):
-    """How calls are placed and answered. Keys that are not listed are kept and returned as sent; null: not given."""
+    """How calls are placed and answered. Unknown keys are stored and returned as sent. Null means not given."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -186,80 +186,82 @@ class AgentConfig(BaseModel):
         BeforeValidator(_agent_name),
     ]
     webhook_url: Annotated[Annotated[WebhookUrl, AfterValidator(_webhook)] | None, NO_EMPTY_TEXT] = Field(
-        None, description="Where the events of every call go: https, a public address. Empty: none."
+        None, description="Where the events of every call go: an https URL with a public address. Empty: nowhere."
     )
     telephony_provider: TelephonyProvider | None = Field(
         DEFAULT_CARRIER,
         json_schema_extra=_PROVIDERS,
-        description="The carrier; default: the account's.",
+        description="The carrier; `default`: the account's.",
     )
     calling_guardrails: CallingGuardrails | None = None
     time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
-        None, description="IANA time zone of contacts that name none. None: every zone that the number may be in."
+        None,
+        description="IANA time zone of contacts without their own. Not given: every zone that the number may be in.",
     )
     from_phone_numbers: list[PhoneNumber] | None = Field(
-        [], max_length=MAX_FROM_PHONE_NUMBERS, description="Caller ids in turn. None: the account's."
+        [], max_length=MAX_FROM_PHONE_NUMBERS, description="Caller ids, used in turn. Empty: the account's."
     )
     answer_url: AnswerUrl | None = Field(
         None,
-        description="https: the carrier fetches its call instructions here. {agent_id} and {execution_id} are filled"
-        " in. An agent with neither this nor stream_url uses the account's.",
+        description="The https URL from which the carrier fetches the call instructions. {agent_id} and {execution_id}"
+        " are filled in. An agent with neither this nor stream_url uses the account's.",
     )
     stream_url: StreamUrl | None = Field(
         None,
-        description="wss: the carrier connects the call's audio to this. Not together with answer_url.",
+        description="The wss URL to which the carrier connects the call's audio. Give this or answer_url, not both.",
     )
     max_concurrent_calls: WholeNumber | None = Field(DEFAULT_MAX_CONCURRENT_CALLS, ge=1, le=MAX_CONCURRENT_CALLS)
     ring_timeout_seconds: WholeNumber | None = Field(
         DEFAULT_RING_TIMEOUT_SECONDS, ge=MIN_RING_TIMEOUT_SECONDS, le=MAX_RING_TIMEOUT_SECONDS
     )
     max_call_seconds: WholeNumber | None = Field(DEFAULT_MAX_CALL_SECONDS, ge=MIN_CALL_SECONDS, le=MAX_CALL_SECONDS)
-    voicemail_detection: Flag | None = Field(False, description="Have the carrier detect answering machines.")
+    voicemail_detection: Flag | None = Field(False, description="Whether the carrier detects answering machines.")
     webhook_statuses: list[Status] | None = Field(
         None,
         min_length=1,
         max_length=len(Status),
-        description="Only events of these statuses are sent, and the carrier is not asked for others. None: all.",
+        description="Only events with these statuses are sent; the carrier is not asked for others. Not given: all.",
         json_schema_extra={"examples": [["completed", "no-answer", "busy", "failed", "error", "scheduled"]]},
     )
 
     purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(
-        None, description="What its calls are for, unless the call or its batch says so; see suppressions and consents."
+        None, description="The default purpose of its calls and batches; see suppressions and consents."
     )
 
     consent_required: Flag | list[Country] | None = Field(
         False,
-        description="Call only numbers with a consent (POST /consents): `true`, or a list of the numbers' countries.",
+        description="Whether to call only numbers with a consent (POST /consents): `true`, or a list of countries whose"
+        " numbers need one.",
         json_schema_extra={"examples": [["FR"]]},
     )
 
     scrub: AskedEndpoint | None = Field(
         None,
-        description="Says whether a number may be called, such as a do-not-call check. Its verdict is kept until it"
-        " expires. While it does not answer, calls wait.",
+        description="Decides whether a number may be called, such as a do-not-call check. The verdict is kept until it"
+        " expires. Calls wait while the endpoint does not respond.",
     )
     pre_dial_hook: AskedEndpoint | None = Field(
         None,
-        description="Says whether an attempt may be dialled now, not at all, or when. While it does not answer, calls"
-        " wait.",
+        description="Decides whether an attempt may be dialled now, later, or not at all. Calls wait while the endpoint"
+        " does not respond.",
     )
     policy: Annotated[NamedPolicy | None, NO_EMPTY_TEXT] = Field(
         None,
-        description="A policy; without a version, its latest, and shown with its number. It applies to calls and"
-        " batches that are made from then on and name none. None: the account's.",
+        description="The policy for new calls and batches that name none. Without a version, the latest is used and"
+        " shown with its number. Not given: the account's.",
     )
     expires_after_minutes: ExpiresAfter | None = Field(
-        None, description="No attempt of a call starts so long after its time; see POST /call."
+        None, description="Minutes after which no attempt of a call starts; see POST /call."
     )
     contact_limits: ContactLimits | None = Field(
-        None, description="How often its calls ring one number, counting all calls of the account to it."
+        None, description="How often its calls may ring one number; all calls of the account to the number count."
     )
 
     _one_answer = field_validator("stream_url")(_not_both)
 
 
 class AgentConfigPatch(AgentConfig):
-    """Keys that replace those of the agent's configuration; null restores the default."""
+    """Keys of the agent's configuration to replace. Null restores the default."""
 
     agent_name: str = Field("", min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=_name_schema)
 
@@ -267,8 +269,8 @@ class AgentConfigPatch(AgentConfig):
 def configure(
     agent: Agent, body: dict[str, Any], check_webhook: CheckWebhook, allow_local: bool, read_policy: ReadPolicy
 ) -> Agent:
-    """`agent` with the configuration `body`, whose `policy` gets its version. Raises `InvalidInput`, naming every field
-    at fault, and `TooLarge`.
+    """`agent` with the configuration `body`, whose `policy` is completed with its version. Raises `InvalidInput`,
+    naming every invalid field, and `TooLarge`.
 
     `allow_local`, for local development, permits http and ws in `answer_url` and `stream_url`.
     """
@@ -320,7 +322,7 @@ def _urls(agent: Agent) -> Iterator[str]:
 
 
 def _is_hours(rule: CallingRule, hours: CallingGuardrails | None) -> bool:
-    """Whether the two hours say all of it, which earlier versions read too."""
+    """Whether the two hours express the whole rule. Earlier versions can read the hours."""
     if hours is None or hours.call_start_hour is None or hours.call_end_hour is None:
         return False
     return rule == CallingRule.of_hours(hours.call_start_hour, hours.call_end_hour)
@@ -331,13 +333,13 @@ class _AccountWebhook(BaseModel):
 
 
 def checked_webhook(url: Any, check_webhook: CheckWebhook) -> str | None:
-    """The account's webhook as it is kept. Raises `InvalidInput`."""
+    """The account's webhook URL as it is stored. Raises `InvalidInput`."""
     read = validated(_AccountWebhook, {"webhook_url": url}).webhook_url
     return None if read is None else checked_url("webhook_url", read, check_webhook)
 
 
 def checked_url(field: str, url: str, check_webhook: CheckWebhook) -> str:
-    """The URL, which a webhook may have. Raises `InvalidInput` naming the field."""
+    """The URL, if it is permitted as a webhook. Raises `InvalidInput`, naming the field."""
     try:
         check_webhook(url)
     except InvalidInput as refused:
@@ -346,7 +348,7 @@ def checked_url(field: str, url: str, check_webhook: CheckWebhook) -> str:
 
 
 class DefaultsRead(TypedDict):
-    """What the account's agents use that leave it out."""
+    """The account's defaults, for agents that leave these settings out."""
 
     telephony_provider: str | None
     from_phone_numbers: list[str]
@@ -356,16 +358,16 @@ class DefaultsRead(TypedDict):
 
 
 class AccountDefaults(BaseModel):
-    """What agents use that leave it out. Null: no default."""
+    """Defaults for agents that leave these settings out. Null: no default."""
 
     telephony_provider: TelephonyProvider | None = Field(
-        None, json_schema_extra=_PROVIDERS, description="The carrier; null or default: the stack's."
+        None, json_schema_extra=_PROVIDERS, description="The carrier; null or `default`: the stack's."
     )
     from_phone_numbers: list[PhoneNumber] | None = Field(None, max_length=MAX_FROM_PHONE_NUMBERS)
     answer_url: AnswerUrl | None = Field(None, description="{agent_id} and {execution_id} are filled in.")
-    stream_url: StreamUrl | None = Field(None, description="In place of answer_url.")
+    stream_url: StreamUrl | None = Field(None, description="Instead of answer_url.")
     policy: Annotated[NamedPolicy | None, NO_EMPTY_TEXT] = Field(
-        None, description="Of calls and batches that are made from then on, if neither they nor their agent name one."
+        None, description="The policy for new calls and batches, if neither they nor their agent name one."
     )
 
     _one_answer = field_validator("stream_url")(_not_both)
@@ -374,8 +376,8 @@ class AccountDefaults(BaseModel):
 def changed_defaults(
     defaults: Defaults, patch: Mapping[str, Any], allow_local: bool, read_policy: ReadPolicy
 ) -> Defaults:
-    """`defaults` with the values of `patch` in their place; null removes one. Raises `InvalidInput`, naming every field
-    at fault, as `configure` does."""
+    """`defaults` updated with the values of `patch`; null removes a default. Raises `InvalidInput`, naming every
+    invalid field."""
     given = {name: patch[name] for name in AccountDefaults.model_fields if name in patch}
     rules = _Rules(lambda url: None, allow_local, read_policy)
     values = validated(AccountDefaults, {**defaults_json(defaults), **given}, context=rules)
@@ -422,8 +424,8 @@ def _named(provider: str | None) -> str | None:
 
 
 def _check_limits(agent: Agent) -> None:
-    """Raises `InvalidInput` for times and a stream that the agent's carrier does not take, which the schema cannot
-    tell. Without one of its own, every carrier must take them: the account's may change."""
+    """Raises `InvalidInput` for times or a stream that the agent's carrier does not accept, which the schema cannot
+    express. If the agent names no carrier, every carrier must accept them, because the account's may change."""
     carriers = [one for one in CARRIERS if agent.provider in (None, one)]
     faults = [
         FieldError(f"agent_config.{name}", f"must be {shortest} to {longest} for {carrier}")

@@ -35,7 +35,7 @@ router = new_router()
 
 
 class AgentRequest(BaseModel):
-    """An agent. Other top-level keys (`agent_prompts`, …) are kept and returned as sent."""
+    """An agent. Other top-level keys (`agent_prompts`, …) are stored and returned as sent."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -53,12 +53,12 @@ class AgentRequest(BaseModel):
         },
     )
 
-    # For the documentation. `configure` validates, since it knows the agent's present webhook and the merged patch.
+    # For the documentation. `configure` validates, because it has the agent's current webhook and the merged patch.
     agent_config: SkipValidation[AgentConfig]
 
 
 class AgentPatch(BaseModel):
-    """Keys to change, at the top level and in `agent_config`; the rest stays."""
+    """Keys to change, at the top level and in `agent_config`. Other keys are kept."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -80,14 +80,14 @@ class AgentChanged(TypedDict):
 
 
 class AgentDeleted(TypedDict):
-    """The agent was deleted and its waiting calls are stopped."""
+    """The agent was deleted, and its waiting calls are being stopped."""
 
     message: Literal["success"]
     state: Literal["deleted"]
 
 
 class AgentRead(BaseModel):
-    """An agent. `tasks` and every other top-level key that was sent are beside these."""
+    """An agent. `tasks` and every other top-level key that was sent are included."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -107,7 +107,7 @@ _FLAT_KEYS = ("tasks", "ingest_source_config", "agent_welcome_message")
 
 def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
     """An agent as JSON: flat keys for existing clients, and the configuration with its defaults filled in. `carrier`:
-    of agents that name none."""
+    the default for agents that name none."""
     sent = agent.config["agent_config"]
     effective = {
         "webhook_url": agent.webhook_url,
@@ -139,7 +139,8 @@ def agent_json(agent: Agent, carrier: str) -> dict[str, Any]:
 
 
 def _with_holidays(sent: dict[str, Any] | None, agent: Agent) -> dict[str, Any] | None:
-    """Guardrails with the last date for which their holidays are known, which were looked up when it was saved."""
+    """Guardrails with the last date for which their holidays are known. They were looked up when the agent was last
+    saved."""
     if sent is None or not sent.get("holidays"):
         return sent
     return {**sent, "holidays_until": known_until(agent.updated_at.date()).isoformat()}
@@ -181,10 +182,10 @@ def post_agent(body: Annotated[AgentRequest, Body()]) -> Response[Any]:
 
 @router.get(
     "/v2/agent/all",
-    summary="All your agents, oldest first",
+    summary="List your agents, oldest first",
     tags=["agents"],
     operation_id="list_agents",
-    responses=answers(200, "Them, or the first part of them.", list[AgentRead], 400, 413, headers=HEADERS),
+    responses=answers(200, "All agents, or a part of them.", list[AgentRead], 400, 413, headers=HEADERS),
 )
 def get_agents(
     page_number: AnyPageNumber = None,
@@ -199,7 +200,7 @@ def get_agents(
 
 @router.get(
     "/v2/agent/<agent_id>",
-    summary="An agent",
+    summary="Get an agent",
     tags=["agents"],
     operation_id="get_agent",
     responses=answers(200, "The agent.", AgentRead, 404),

@@ -1,4 +1,4 @@
-"""Shared by all routes: documented answers, rendering an answer, parsing ids, and the current request."""
+"""Shared by all routes: documented responses, rendering a response, parsing ids, and the current request."""
 
 import json
 import re
@@ -25,14 +25,14 @@ from redial.usecases.policies import named_policy
 from redial.usecases.quotas import CallQuota
 
 MAX_ANSWER_BYTES = 5_500_000
-"""Maximum `sent_size` of an answer: Lambda allows 6,291,556 bytes including headers and status."""
+"""Maximum `sent_size` of a response: Lambda allows 6,291,556 bytes including headers and status."""
 JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass
 class Note:
-    """What a route notes of a change for its audit record. `resource`: kind and id, where the path does not name it."""
+    """What a route adds to the audit record of a change. `resource`: kind and id, if the path does not name it."""
 
     resource: tuple[str, str | None] | None = None
     changes: Changes = field(default_factory=dict)
@@ -41,8 +41,8 @@ class Note:
 
 @dataclass(frozen=True)
 class Current:
-    """The current request. `caller` is None on public paths; `form` is empty unless the body is a form. `query`: its
-    parameters, decoded."""
+    """The current request. `caller` is None on public paths; `form` is empty unless the body is a form; `query`
+    contains the decoded parameters."""
 
     caller: Caller | None
     request_id: str
@@ -56,7 +56,7 @@ CURRENT: ContextVar[Current] = ContextVar("current request")
 
 
 def services() -> Services:
-    """The api function's container, or the view of it that the request's API key has."""
+    """The api function's container, narrowed to the agents of the request's API key if the key is restricted."""
     found, caller = services_of("api"), CURRENT.get().caller
     if caller is None or caller.rights.agents is None:
         return found
@@ -64,25 +64,25 @@ def services() -> Services:
 
 
 class FieldErrorBody(BaseModel):
-    """One thing wrong with one field."""
+    """One error in one field."""
 
     field: str = Field(examples=["retry_config.max_retries"])
     message: str
 
 
 class ErrorBody(BaseModel):
-    """Every answer that is not a success."""
+    """The body of every error."""
 
     error: int = Field(description="The HTTP status.", examples=[400])
     message: str = Field(description="What to do.")
-    detail: str = Field(description="The same text.")
-    errors: list[FieldErrorBody] | None = Field(None, description="Invalid input only: each field at fault.")
-    request_id: str | None = Field(None, description="500 only: quote it when you report the error.")
+    detail: str = Field(description="The same text as `message`.")
+    errors: list[FieldErrorBody] | None = Field(None, description="For invalid input only: each invalid field.")
+    request_id: str | None = Field(None, description="For 500 only: quote it when you report the error.")
 
 
 class GatewayErrorBody(BaseModel):
-    """What API Gateway answers by itself, with a message only; or, where the quota of the API key is used up, all that
-    an error has."""
+    """An error of API Gateway, which has only a message, or an exceeded quota of the API key, which has all fields of
+    an error."""
 
     message: str
     error: int | None = None
@@ -90,27 +90,27 @@ class GatewayErrorBody(BaseModel):
 
 
 _MEANINGS = {
-    400: "Invalid input; `errors` names each field at fault.",
-    401: "No API key, or not a live one.",
+    400: "Invalid input; `errors` names each invalid field.",
+    401: "The API key is missing, unknown or revoked.",
     403: "The API key lacks the scope in `x-required-scope`, or is restricted to agents.",
-    404: "Unknown, or of another account.",
-    409: "Not possible in the present state.",
-    412: "If-Match or If-None-Match does not hold: the record was changed meanwhile.",
-    413: "The request or the answer is too large.",
-    500: "An error of the service; quote `request_id` when you report it.",
+    404: "It does not exist, or belongs to another account.",
+    409: "Not possible in the current state.",
+    412: "If-Match or If-None-Match is not met: the record has changed in the meantime.",
+    413: "The request or the response is too large.",
+    500: "An internal error; quote `request_id` when you report it.",
 }
 
 
 _GATEWAY_MEANINGS = {
-    429: "Too many requests for the moment: repeat it after a second or more. Or the API key's quota of calls is used"
-    " up: then `Retry-After` says in how many seconds the next day begins (UTC).",
-    503: "The API is briefly unavailable; repeat the request (with its Idempotency-Key, if it had one).",
+    429: "Too many requests: retry after a second or more. Or the API key's quota of calls is used up: `Retry-After`"
+    " is then the number of seconds until the next day begins (UTC).",
+    503: "The API is briefly unavailable; retry the request (with its Idempotency-Key, if it had one).",
 }
 
 
 def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict[str, Any] | None = None) -> Any:
-    """The documented answers of a route: its success, and its possible `failures` (401, 403, 500 and the
-    gateway's own 429 and 503 are always added)."""
+    """The documented responses of a route: its success and its possible `failures`. 401, 403, 500 and the gateway's
+    429 and 503 are always added."""
     success: dict[str, Any] = {"description": meaning, "content": {JSON: {"model": model}}}
     if headers:
         success["headers"] = headers
@@ -128,12 +128,12 @@ def answers(status: int, meaning: str, model: Any, *failures: int, headers: dict
 
 
 def sent_size(text: str) -> int:
-    """Bytes of a text within a function's answer, where it is a JSON string: quotes are escaped once more."""
+    """Bytes that a text takes in a function's response. It is a JSON string there, so its quotes are escaped again."""
     return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str | list[str]] | None = None) -> Response[Any]:
-    """A successful answer. Serialized here, which saves Powertools from walking through it. Raises `TooLarge`."""
+    """A successful response. Serialized here, so that Powertools need not walk through it. Raises `TooLarge`."""
     text = to_json(body)
     if sent_size(text) > MAX_ANSWER_BYTES:
         raise TooLarge("the answer is larger than can be sent at once")
@@ -146,35 +146,35 @@ def new_router() -> Router:
 
 
 def caller() -> Caller:
-    """Who sends the request, on a path that needs a key."""
+    """The sender of the request, on a path that needs a key."""
     found = CURRENT.get().caller
     assert found is not None, "public paths have no account"
     return found
 
 
 def note_changes(before: Any, after: Any) -> None:
-    """Note two states of what the request changes: objects of one dataclass."""
+    """Record the differences between two states of what the request changes: objects of one dataclass."""
     CURRENT.get().note.changes = differences(before, after)
 
 
 def note_resource(kind: str, resource_id: str | None) -> None:
-    """Note what the request made or changed, where its path does not say so."""
+    """Record which resource the request created or changed, if the path does not name it."""
     CURRENT.get().note.resource = (kind, resource_id)
 
 
 def note_details(**details: Any) -> None:
-    """Note what else to know of the change."""
+    """Record further details of the change."""
     CURRENT.get().note.details |= {name: recorded(value) for name, value in details.items()}
 
 
 def call_quota() -> CallQuota | None:
-    """The quota of calls that the request's API key has."""
+    """The request's API key's quota of calls; None if it has no such quota."""
     key = caller()
     return None if key.rights.calls_a_day is None else CallQuota(key.key_id, key.rights.calls_a_day)
 
 
 def key_pool() -> str | None:
-    """The id of the lines of the request's API key, where it has a quota of them."""
+    """The id of the request's API key's pool of lines; None if it has no quota of lines."""
     key = caller()
     return None if key.rights.lines is None else KeyLines.of(key.account_id, key.key_id, key.rights.lines).pool_id
 
@@ -185,7 +185,7 @@ def account_id() -> str:
 
 
 def read_policy(label: str) -> Policy:
-    """The account's policy with that label; without a version: the latest. Raises `InvalidInput`."""
+    """The account's policy with this label; the latest version if the label names none. Raises `InvalidInput`."""
     return named_policy(services(), label, "policy", account_id=account_id())
 
 

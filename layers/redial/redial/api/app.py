@@ -1,9 +1,9 @@
-"""The HTTP API: authenticate, route, parse the body, validate, run one use case, answer.
+"""The HTTP API: authenticate, route, parse the body, validate, run one use case, respond.
 
     authenticate ─► route ─────────────────► body ──────────► validate ──► use case ─► answer
          401              404, 405              400, 413         400       404, 409, …
 
-`_failure` turns every error into an answer.
+`_failure` turns every error into a response.
 """
 
 import base64
@@ -68,7 +68,7 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_SHOWN_PATH = 200
 """Maximum characters of an unknown path that an error message repeats."""
 PUBLIC = frozenset({"/", "/favicon.ico", "/docs", "/openapi.json", "/llms.txt", "/health"})
-"""Documented paths that need no API key; the files of the console need none either."""
+"""Documented paths that need no API key. The console's files need no key either."""
 FORMS = re.compile(r"/batches(/[^/]+/schedule)?|/suppressions|/consents|/executions/[^/]+/suppress")
 """Paths whose bodies are forms."""
 _SLASHES = re.compile("//+")
@@ -106,11 +106,11 @@ _RESOURCES = (
     service,
     console,
 )
-"""In the order of the documentation: the main operations first."""
+"""Resources in the order of the documentation, the main operations first."""
 
 
 class _Api(APIGatewayHttpResolver):
-    """The resolver; can list the methods of a path, and documents no 422: invalid input answers 400."""
+    """A resolver that can list the methods of a path. It documents no 422, because invalid input gets a 400."""
 
     def routes_of(self, path: str) -> dict[str, Route]:
         """The routes of a path by method; empty for an unknown path. A static path such as `/v2/agent/all` takes
@@ -126,7 +126,7 @@ class _Api(APIGatewayHttpResolver):
         return sorted(self.routes_of(path))
 
     def resolve(self, event: Any, context: Any) -> dict[str, Any]:
-        # Powertools keeps both on a class that all resolvers of a process share; the local stack has several at once.
+        # Powertools stores both on a class shared by all resolvers of a process; the local stack has several at once.
         self.current_event = cast(APIGatewayProxyEventV2, self._to_proxy_event(event))
         self.lambda_context = context
         return super().resolve(event, context)
@@ -145,7 +145,7 @@ class _Api(APIGatewayHttpResolver):
         for path in (schema.paths or {}).values():
             for operation in (path.get, path.put, path.post, path.delete, path.patch):
                 if operation is not None and operation.responses is not None:
-                    operation.responses.pop(422, None)  # invalid input answers 400
+                    operation.responses.pop(422, None)  # invalid input gets a 400
         rules = [rule for resource in _RESOURCES for rule, *_ in resource.router._routes]
         order = [rule.replace("<", "{").replace(">", "}") for rule in rules]
         shown = schema.paths or {}
@@ -213,7 +213,7 @@ def respond(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _caller(request: APIGatewayProxyEventV2) -> Caller:
-    """Whose the request is, by its API key or, where that is enough, by its signature. Raises `Unauthorized`."""
+    """The caller, identified by API key or, on paths that accept one, by signature. Raises `Unauthorized`."""
     authorization, signed = request.headers.get("authorization"), number_rules.SIGNED.fullmatch(request.path)
     if signed is None or authorization or "webhook-signature" not in request.headers:
         return accounts.authenticate(authorization, accounts=services().accounts)
@@ -222,14 +222,13 @@ def _caller(request: APIGatewayProxyEventV2) -> Caller:
 
 
 def _is_change(route: Route, method: str, answer: dict[str, Any]) -> bool:
-    """Whether the request was carried out, and leaves an audit record. One that an earlier request had carried out
-    with the same Idempotency-Key does not."""
+    """Whether the request succeeded and needs an audit record. A replay by Idempotency-Key does not need one."""
     is_done = answer["statusCode"] < 300 and "Idempotency-Replayed" not in answer["headers"]
     return method != "GET" and is_done and route.operation_id not in audit.NOT_AUDITED
 
 
 def _record(caller: Caller, route: Route, path: str) -> None:
-    """Append the audit record of a change that was made. It stays made if this fails: then the log has the record."""
+    """Append the audit record of a change. If this fails, the change is kept and the record is logged."""
     matched = route.rule.fullmatch(path)
     assert matched is not None, "the path was routed by it"
     record = audit.record_of(caller, route.operation_id or "", matched.groupdict(), CURRENT.get().note)
@@ -240,7 +239,7 @@ def _record(caller: Caller, route: Route, path: str) -> None:
 
 
 def _with_masked_numbers(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a key that sees masked numbers only: of JSON. Files are refused, and redirects to them."""
+    """The response for a key that sees masked numbers only. JSON is masked; files and redirects to them are refused."""
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     if headers.get("content-type") == JSON:
         return {**answer, "body": to_json(masked_json(json.loads(answer["body"])))}
@@ -249,7 +248,7 @@ def _with_masked_numbers(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mark_used(caller: Caller) -> None:
-    """Store when the key was used. The request does not depend on it: a failure is only logged."""
+    """Store when the key was used. A failure is only logged, because the request does not depend on it."""
     try:
         accounts.mark_used(caller, accounts=services().accounts, now=system.now())
     except Exception:
@@ -266,7 +265,7 @@ def _route(method: str, path: str) -> Route:
 
 
 def _check_query(route: Route, query: Mapping[str, str]) -> None:
-    """Raises `InvalidInput` for a parameter that a listing does not have: without it the rows would be other ones."""
+    """Raises `InvalidInput` for a parameter that the listing does not have: ignoring it would return other rows."""
     known = {parameter.alias for parameter in route.dependant.query_params}
     unknown = [
         FieldError(name[:MAX_SHOWN_PATH], f"is not a parameter; there are {', '.join(sorted(known))}")
@@ -317,7 +316,7 @@ def _check_body(request: APIGatewayProxyEventV2) -> forms.Form | None:
 
 
 def _raw_body(request: APIGatewayProxyEventV2) -> bytes:
-    """The body as it was sent. Raises `InvalidInput`."""
+    """The body's bytes as sent. Raises `InvalidInput`."""
     body = request.body or ""
     try:
         return base64.b64decode(body, validate=True) if request.is_base64_encoded else body.encode()
@@ -338,7 +337,7 @@ app.exception_handler(Exception)(_on_exception)
 
 
 def _failure(error: Exception, request_id: str) -> Response[Any]:
-    """The answer to an error. An unexpected error is logged, and its message is not sent."""
+    """The response for an error. An unexpected error is logged, and its message is not sent."""
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, RequestValidationError):
         error = invalid(error.errors())
@@ -364,7 +363,7 @@ def _error(status: int, message: str, more: dict[str, Any], headers: dict[str, s
 
 
 def _on_the_wire(response: Response[Any]) -> dict[str, Any]:
-    """The answer in API Gateway's format, for errors raised before the resolver runs."""
+    """The response in API Gateway's format, for errors raised before the resolver runs."""
     return {
         "statusCode": response.status_code,
         "headers": response.headers,

@@ -1,4 +1,4 @@
-"""Routes of attention items: faults that hold calls until a person has mended them."""
+"""Routes of attention items: faults that hold calls until a person has fixed them."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ router = new_router()
 
 
 class AttentionList(TypedDict):
-    """What holds calls now. Empty: nothing does."""
+    """The faults that hold calls now. Empty: none."""
 
     data: list[AttentionItem]
 
@@ -26,9 +26,9 @@ class AttentionList(TypedDict):
 
 @router.get(
     "/attention",
-    summary="What holds calls back",
-    description="Faults that the carrier refuses calls for, and outages. Open ones come first. They cost no attempt: "
-    "the calls that they affect wait, for 24 hours at most.",
+    summary="List what holds calls back",
+    description="Faults for which the carrier refuses calls, and outages. Open ones come first. They cost no attempt: "
+    "affected calls wait, for 24 hours at most.",
     tags=["account"],
     operation_id="list_attention",
     responses=answers(200, "The account's attention items.", AttentionList),
@@ -40,11 +40,12 @@ def get_attention() -> Response[Any]:
 @router.post(
     "/attention/<item_id>/resolve",
     summary="Try again now",
-    description="Once you have mended it. Of a carrier account the carrier is checked first, without a call. If it is "
-    "not mended, the item stays, or opens again at the next refusal; no attempt is lost by that.",
+    description="Use this once you have fixed the fault. A fault of the carrier account is first checked with the "
+    "carrier, without a call. If it is not fixed, the item stays open, or opens again at the next refusal; no attempt "
+    "is lost.",
     tags=["account"],
     operation_id="resolve_attention",
-    responses=answers(200, "The item as it is now.", AttentionItem, 404, 409),
+    responses=answers(200, "The item's current state.", AttentionItem, 404, 409),
 )
 def resolve_attention(item_id: str) -> Response[Any]:
     found = attention.resolve(services(), account_id(), known_id(item_id, "attention item"))

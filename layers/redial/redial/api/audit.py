@@ -1,4 +1,4 @@
-"""The audit of changes: what a request leaves there, and the routes that list and export it."""
+"""The audit log of changes: a request's record, and the routes that list and export the log."""
 
 import json
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ from redial.wire.timestamps import Timestamp, rfc3339
 router = new_router()
 
 NOT_AUDITED = {
-    "create_call": "the execution is its own record, with everything that became of it",
+    "create_call": "the execution is its own record, with everything that happened to it",
     "plan_call": "it changes nothing",
     "preflight_batch": "it changes nothing",
     "test_webhook": "it sends an event, and stores nothing",
-    "create_upload": "it makes an address; the batch that is made of the file is recorded",
+    "create_upload": "it creates a URL; the batch created from the file is recorded",
 }
 """Operations other than GET that leave no record, each with the reason."""
 _KINDS = {
@@ -41,14 +41,14 @@ _KINDS = {
     "name": "policy",
     "phone_number": "contact",
 }
-"""What a path's parameter names."""
+"""The kind of resource that a path parameter names."""
 
 
-# ---- what a request leaves ---
+# ---- a request's record ---
 
 
 def record_of(caller: Caller, operation: str, path: Mapping[str, str], note: Note) -> AuditRecord:
-    """The record of a request that was carried out. `path`: its parameters; `note`: what its route noted."""
+    """The audit record of a successful request. `path`: its path parameters; `note`: what its route recorded."""
     kind, resource = next(((_KINDS[name], unquote(value)) for name, value in path.items()), ("account", None))
     if kind == "contact" and resource is not None:
         resource = masked(resource)
@@ -72,7 +72,7 @@ def record_of(caller: Caller, operation: str, path: Mapping[str, str], note: Not
 
 
 class ChangeRead(TypedDict):
-    """A setting that was changed. URLs are cut to their host, numbers are masked, other content is a hash."""
+    """A changed setting. URLs are reduced to their host, numbers are masked, other content is hashed."""
 
     field: str
     before: Any
@@ -80,8 +80,8 @@ class ChangeRead(TypedDict):
 
 
 class AuditRead(TypedDict):
-    """A change that was made. `by`: the name of the API key, or `operator`, or `webhook signature`; `operation`: the
-    `operationId` of the route, or what the operator's command did."""
+    """A change. `by`: the name of the API key, `operator`, or `webhook signature`; `operation`: the `operationId` of
+    the route, or what the operator's command did."""
 
     id: str
     at: Timestamp
@@ -111,18 +111,18 @@ def audit_json(record: AuditRecord) -> AuditRead:
 
 # ---- routes ---
 
-From = Annotated[Instant | None, Query(alias="from", description="Made at or after this.")]
-To = Annotated[Instant | None, Query(alias="to", description="Made at or before this.")]
+From = Annotated[Instant | None, Query(alias="from", description="Changes at or after this time.")]
+To = Annotated[Instant | None, Query(alias="to", description="Changes at or before this time.")]
 
 
 @router.get(
     "/audit",
-    summary="Who changed what, newest first",
-    description="Every change that was made through the API, or by an operator, since there is the audit. Calls are not"
-    " in it: an execution is its own record. Records are never changed or removed.",
+    summary="List who changed what, newest first",
+    description="Lists every change made through the API or by an operator since the audit log exists. Calls are not"
+    " included: an execution is its own record. Records are never changed or removed.",
     tags=["keys"],
     operation_id="list_audit",
-    responses=answers(200, "Them, or the first part of them.", list[AuditRead], 400, 413, headers=HEADERS),
+    responses=answers(200, "All changes, or a part of them.", list[AuditRead], 400, 413, headers=HEADERS),
 )
 def get_audit(
     made_from: From = None,
@@ -143,8 +143,8 @@ _AT_ONCE = 1000
 
 @router.get(
     "/audit.csv",
-    summary="The audit as a file",
-    description="Newest first. Of a longer time, which does not fit one answer, export parts of it: `from`, `to`.",
+    summary="Download the audit log as a CSV",
+    description="Newest first. If a period does not fit one response, export it in parts, with `from` and `to`.",
     tags=["keys"],
     operation_id="export_audit",
     responses={200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}}}

@@ -79,13 +79,13 @@ MAX_FORM_BYTES = MAX_UPLOAD_BYTES + 64 * 1024
 """Maximum form size: a file and all other fields."""
 MAX_FILE_NAME_LENGTH = 200
 UPLOAD_SECONDS = 3600
-"""Validity of an upload URL."""
+"""How long an upload URL is valid."""
 DOWNLOAD_SECONDS = 300
-"""Validity of a download URL."""
+"""How long a download URL is valid."""
 MOST_BATCHES = 500
-"""Maximum batches in one answer: the contacts of each are counted by a request."""
+"""Maximum batches in one response: counting the contacts of each takes a request."""
 MAX_DIRECT_ROWS = 10_000
-"""Up to this many rows the answer contains the results; above it they are a stored file."""
+"""Up to this many rows, the response contains the results; above it, they are a stored file."""
 LOWEST_RATE, HIGHEST_RATE = 0.1, 100.0
 TOO_LARGE_A_FILE = (
     f"file: may have {MAX_UPLOAD_BYTES} bytes in a request; for a larger one ask POST /batches/uploads for an address, "
@@ -102,42 +102,45 @@ FormFlag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class BatchRequest(BaseModel):
-    """A batch to create. Fields that are not listed are ignored."""
+    """A batch to create. Unknown fields are ignored."""
 
     agent_id: Annotated[str, Field(json_schema_extra={"minLength": 1, "examples": [EXAMPLE_AGENT_ID]})]
     upload_id: Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra={"minLength": 1})] | None = Field(
-        None, description="In place of `file`: what POST /batches/uploads gave."
+        None, description="The id from POST /batches/uploads, instead of `file`."
     )
     from_phone_numbers: list[PhoneNumber] = Field(
         [],
         max_length=MAX_FROM_PHONE_NUMBERS,
-        description="Caller ids in turn; repeated, or one JSON list. Else the agent's.",
+        description="Caller ids, used in turn: a repeated field or one JSON list. Default: the agent's.",
         json_schema_extra={"examples": [["+12025550100"]]},
     )
     retry_config: RetryConfig | None = Field(None, description="As in POST /call; in a form, as JSON text.")
     webhook_url: Annotated[WebhookUrl | None, NO_EMPTY_TEXT] = Field(
-        None, description="Where the batch's own events go; its contacts' go to the agent's. Empty: none."
+        None,
+        description="Where the batch's own events go. Its contacts' events go to the agent's webhook. Empty: nowhere.",
     )
     calls_per_second: float | None = Field(
-        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Most calls started per second.", examples=[5]
+        None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Maximum calls started per second.", examples=[5]
     )
     retries_first: FormFlag = Field(
-        True, description="Due retries go before first dials; `false`: after them.", examples=[True]
+        True, description="Whether due retries go before first dials; `false`: after them.", examples=[True]
     )
-    bypass_call_guardrails: FormFlag = Field(False, description="Call outside the calling hours too.", examples=[False])
+    bypass_call_guardrails: FormFlag = Field(False, description="Also call outside calling hours.", examples=[False])
     calling_guardrails: CallingGuardrails | None = Field(
-        None, description="In place of the agent's; in a form, as JSON text."
+        None, description="Replaces the agent's; in a form, as JSON text."
     )
-    purpose: Purpose | None = Field(None, description="What its calls are for, as in POST /call.")
+    purpose: Purpose | None = Field(None, description="The purpose of its calls, as in POST /call.")
     policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(None, description="As in POST /call.", examples=[""])
     expires_at: Instant | None = Field(
-        None, description="No attempt starts from then on; contacts are `canceled`.", examples=[""]
+        None, description="No attempt starts at or after this time; contacts are `canceled`.", examples=[""]
     )
     expires_after_minutes: Annotated[int, Field(ge=1, le=MAX_EXPIRY_MINUTES)] | None = Field(
-        None, description="The same, so long after the batch's start. Not together with expires_at.", examples=[""]
+        None,
+        description="Like expires_at, in minutes after the batch's start. Give only one of the two.",
+        examples=[""],
     )
     start: Annotated[Literal["now"], WithJsonSchema({"type": "string", "enum": ["now"]})] | None = Field(
-        None, description="`now`: it starts as soon as its file has been read."
+        None, description="`now`: start the batch as soon as its file has been read."
     )
 
     _one_expiry = field_validator("expires_after_minutes")(not_with_expires_at)
@@ -164,7 +167,7 @@ class BatchRequest(BaseModel):
 
 
 class ScheduleRequest(BaseModel):
-    """When a batch is to start."""
+    """When a batch starts."""
 
     scheduled_at: Instant = Field(description="2 minutes to 30 days ahead.")
     bypass_call_guardrails: FormFlag = False
@@ -174,13 +177,13 @@ class UploadRequest(BaseModel):
     """An upload to create."""
 
     size: Annotated[WholeNumber, Field(ge=0, le=MAX_FILE_BYTES)] = Field(
-        description="The file's size in bytes; the URL takes exactly so many.", examples=[12_345_678]
+        description="The file's size in bytes; the URL accepts exactly this size.", examples=[12_345_678]
     )
     file_name: Annotated[str, Field(max_length=MAX_FILE_NAME_LENGTH)] | None = None
 
 
 def read_batch_request(form: Form) -> BatchRequest:
-    """Raises `InvalidInput`, naming each field at fault."""
+    """Validate a form. Raises `InvalidInput`, naming each invalid field."""
     values: dict[str, Any] = {name: texts[-1] for name, texts in form.values.items() if texts[-1] != ""}
     numbers: list[Any] = []
     for name in ("from_phone_numbers", "from_phone_number", "from_phone_numbers[]"):
@@ -193,7 +196,7 @@ def read_batch_request(form: Form) -> BatchRequest:
 
 
 def read_schedule_request(form: Form) -> ScheduleRequest:
-    """Raises `InvalidInput`, naming each field at fault."""
+    """Validate a form. Raises `InvalidInput`, naming each invalid field."""
     return validated(ScheduleRequest, {name: texts[-1] for name, texts in form.values.items()})
 
 
@@ -227,7 +230,7 @@ _EXAMPLES = {
     "retry_config": '{"enabled": true}',
     "calling_guardrails": '{"call_start_hour": 9, "call_end_hour": 18}',
 }
-"""Fields of a form that are JSON texts, each with an example."""
+"""Form fields that contain JSON, each with an example."""
 
 
 class BatchCreated(TypedDict):
@@ -245,7 +248,7 @@ class BatchChanged(TypedDict):
 
 
 class UploadCreated(TypedDict):
-    """Where to put a file, with one PUT, until `expires_at`."""
+    """The URL for one PUT of the file, valid until `expires_at`."""
 
     upload_id: str
     method: Literal["PUT"]
@@ -261,10 +264,10 @@ class ResultsPending(TypedDict):
 
 
 def form_bodies() -> dict[str, dict[str, Any]]:
-    """The documented bodies of the routes that take forms, by operation id. Computed on demand: few requests ask for
-    the documentation, and schemas take milliseconds.
+    """The documented bodies of the routes that accept forms, by operation id. Computed on demand, because few requests
+    need the documentation and schemas take milliseconds.
 
-    Swagger UI fills in every field with its example, and sends all of them: together they are a valid request."""
+    Swagger UI fills in every field with its example and sends them all, so together they must be a valid request."""
     fields = form_fields(BatchRequest)
     for name, example in _EXAMPLES.items():
         fields[name] = {
@@ -314,7 +317,8 @@ def _batch(batch_id: str) -> Batch:
 @router.post(
     "/batches",
     summary="Create a batch from a CSV of contacts",
-    description="`file` is checked as far as the time allows; what is wrong with a row is in the batch's rejected.csv.",
+    description="`file` is checked as far as time allows. Invalid rows are listed, with reasons, in the batch's"
+    " rejected.csv.",
     tags=["batches"],
     operation_id="create_batch",
     status_code=201,
@@ -325,7 +329,7 @@ def post_batch(
         IdempotencyKey | None,
         Header(
             alias="Idempotency-Key",
-            description="The same key with the same fields and file answers the first answer again, for 24 hours.",
+            description="Repeating the key with the same fields and file returns the first response, for 24 hours.",
         ),
     ] = None,
 ) -> Response[Any]:
@@ -368,7 +372,7 @@ _LATER_FIELDS = frozenset({"purpose", "policy", "expires_at", "expires_after_min
 
 
 def _hashed(body: BatchRequest) -> dict[str, Any]:
-    """The request as an Idempotency-Key remembers it: without fields that are null and that earlier versions lack."""
+    """The part of the request that an Idempotency-Key covers: without null fields that earlier versions lack."""
     hashed = body.model_dump(mode="json")
     return {name: value for name, value in hashed.items() if value is not None or name not in _LATER_FIELDS}
 
@@ -383,12 +387,12 @@ def _upload_id(text: str) -> str:
 
 @router.post(
     "/batches/uploads",
-    summary="A URL to upload a large file to",
-    description="PUT the file there (`curl -T`), then send `upload_id` to POST /batches in place of `file`.",
+    summary="Get a URL to upload a large file",
+    description="PUT the file to the URL (`curl -T`), then send `upload_id` to POST /batches instead of `file`.",
     tags=["batches"],
     operation_id="create_upload",
     status_code=201,
-    responses=answers(201, "PUT the file there within an hour.", UploadCreated, 400, 413),
+    responses=answers(201, "PUT the file to this URL within an hour.", UploadCreated, 400, 413),
 )
 def post_upload(
     body: Annotated[UploadRequest, Body()],
@@ -401,10 +405,10 @@ def post_upload(
 
 @router.get(
     "/batches/<batch_id>",
-    summary="A batch, with its contacts counted by status",
+    summary="Get a batch, with its contacts counted by status",
     tags=["batches"],
     operation_id="get_batch",
-    responses=answers(200, "The batch as it is now.", BatchRead, 404),
+    responses=answers(200, "The batch's current state.", BatchRead, 404),
 )
 def get_batch(batch_id: str) -> Response[Any]:
     batch = _batch(batch_id)
@@ -413,10 +417,10 @@ def get_batch(batch_id: str) -> Response[Any]:
 
 @router.get(
     "/batches/<agent_id>/all",
-    summary="An agent's batches, newest first",
+    summary="List an agent's batches, newest first",
     tags=["batches"],
     operation_id="list_batches",
-    responses=answers(200, "Them, or the first part of them.", list[BatchRead], 400, 404, 413, headers=HEADERS),
+    responses=answers(200, "All batches, or a part of them.", list[BatchRead], 400, 404, 413, headers=HEADERS),
 )
 def get_batches(
     agent_id: str, page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
@@ -434,11 +438,11 @@ def _batch_json(batch: Batch) -> BatchRead:
 
 @router.get(
     "/batches/<batch_id>/executions",
-    summary="A batch's calls, in the order of its file",
-    description="All of them, unless `page_number` or `page_size` is given. An unknown parameter is 400.",
+    summary="List a batch's calls, in the order of its file",
+    description="Lists all calls, unless `page_number` or `page_size` is given. An unknown parameter is a 400.",
     tags=["batches"],
     operation_id="list_batch_executions",
-    responses=answers(200, "Them, or the first part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
+    responses=answers(200, "All calls, or a part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
 )
 def get_batch_executions(
     batch_id: str, page_number: AnyPageNumber = None, page_size: AnyPageSize = None, cursor: CursorText = None
@@ -453,8 +457,8 @@ def get_batch_executions(
 
 @router.post(
     "/batches/<batch_id>/schedule",
-    summary="Set when a batch starts",
-    description="The same fields are also accepted urlencoded and as a JSON object.",
+    summary="Schedule a batch's start",
+    description="The fields are also accepted URL-encoded or as a JSON object.",
     tags=["batches"],
     operation_id="schedule_batch",
     responses=answers(200, "Scheduled.", BatchChanged, 400, 404, 409, 413),
@@ -480,7 +484,7 @@ def post_batch_schedule(batch_id: str) -> Response[Any]:
     summary="Stop a running or scheduled batch",
     tags=["batches"],
     operation_id="stop_batch",
-    responses=answers(200, "No further calls start; live calls finish.", BatchChanged, 404),
+    responses=answers(200, "Stopped: no further calls start; live calls finish.", BatchChanged, 404),
 )
 def post_batch_stop(batch_id: str) -> Response[Any]:
     batches.stop_batch(
@@ -497,7 +501,7 @@ def post_batch_stop(batch_id: str) -> Response[Any]:
     summary="Pause a batch",
     tags=["batches"],
     operation_id="pause_batch",
-    responses=answers(200, "No calls start until it is resumed.", BatchChanged, 404),
+    responses=answers(200, "Paused: no calls start until the batch is resumed.", BatchChanged, 404),
 )
 def post_batch_pause(batch_id: str) -> Response[Any]:
     _pause(batch_id, paused=True)
@@ -529,7 +533,7 @@ def _pause(batch_id: str, *, paused: bool) -> Batch:
 @router.delete(
     "/batches/<batch_id>",
     summary="Delete a batch and its contacts' data",
-    description="Waiting calls are not made; the data of live ones is removed when they end.",
+    description="Waiting calls are stopped. The data of live calls is removed when they end.",
     tags=["batches"],
     operation_id="delete_batch",
     responses=answers(200, "Deleted; its data is being removed.", BatchChanged, 404),
@@ -548,7 +552,7 @@ CSV = "text/csv; charset=utf-8"
 _CSV_ANSWERS = {
     200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}},
     302: {
-        "description": "The file is at this URL for five minutes.",
+        "description": "The file can be downloaded from this URL for five minutes.",
         "content": {},
         "headers": {"Location": {"description": "The URL.", "schema": {"type": "string", "format": "uri"}}},
     },
@@ -557,7 +561,7 @@ _CSV_ANSWERS = {
 
 @router.get(
     "/batches/<batch_id>/results.csv",
-    summary="The uploaded rows, each with its result",
+    summary="Download the uploaded rows, each with its result",
     tags=["batches"],
     operation_id="get_batch_results",
     responses=_CSV_ANSWERS | answers(202, "The file is being written; ask again later.", ResultsPending, 404, 409),
@@ -588,7 +592,7 @@ def get_batch_results(batch_id: str) -> Response[Any]:
 
 @router.get(
     "/batches/<batch_id>/rejected.csv",
-    summary="Every row that was not accepted, and why",
+    summary="Download the rejected rows, each with the reason",
     tags=["batches"],
     operation_id="get_batch_rejected",
     responses=_CSV_ANSWERS | answers(200, "", ErrorBody, 404, 409) | {200: _CSV_ANSWERS[200]},

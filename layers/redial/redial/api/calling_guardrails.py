@@ -1,4 +1,4 @@
-"""`calling_guardrails` of an agent, a batch or a call, and its validation."""
+"""`calling_guardrails` of agents, policies, batches and calls, and their validation."""
 
 import re
 from datetime import date
@@ -23,7 +23,7 @@ from redial.domain.retry import MAX_RETRIES
 from redial.runtime import system
 
 MAX_WINDOWS = 28
-"""Most entries of `windows`: four a day."""
+"""Maximum entries of `windows`: four a day."""
 MAX_EXCLUDED_DATES = 100
 MAX_SPREAD_MINUTES = 120
 DEFAULT_SPREAD_MINUTES = 15
@@ -34,7 +34,7 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _minute(value: Any) -> int:
-    """Minutes since midnight of a text such as 09:30."""
+    """The minutes since midnight of a time such as 09:30. Raises `ValueError`."""
     found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00", value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("must be a time of day such as 09:30, from 00:00 to 24:00")
@@ -42,7 +42,7 @@ def _minute(value: Any) -> int:
 
 
 def read_date(value: Any) -> date:
-    """A date such as 2026-12-25. Raises `ValueError`."""
+    """Parse a date such as 2026-12-25. Raises `ValueError`."""
     try:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             return date.fromisoformat(value)
@@ -86,57 +86,57 @@ Region = Annotated[
 
 
 class CallingWindow(BaseModel):
-    """A part of some days in which calls may start. End before start: over midnight, on the next day; the same time:
-    24 hours."""
+    """A period of the day in which calls may start. If it ends before its start, it ends on the next day; if both are
+    the same, it lasts 24 hours."""
 
     model_config = ConfigDict(extra="allow")
 
     days: list[Day] | None = Field(
-        None, min_length=1, max_length=7, description="The days on which it begins. None: every day."
+        None, min_length=1, max_length=7, description="The days on which it begins. Not given: every day."
     )
     start: StartTime
-    end: EndTime = Field(description="The first minute after it.")
+    end: EndTime = Field(description="The first minute after the window.")
 
 
 class CallingGuardrails(BaseModel):
-    """When calls may start, by the called person's wall clock: whole hours (start after end: over midnight), or
-    windows. Null: not given."""
+    """When calls may start, in the called person's local time: whole hours (over midnight if the start is after the
+    end), or windows. Null means not given."""
 
     model_config = ConfigDict(extra="allow")
 
     call_start_hour: WholeNumber | None = Field(None, ge=0, le=23)
     call_end_hour: WholeNumber | None = Field(None, ge=0, le=23)
     windows: list[CallingWindow] | None = Field(
-        None, min_length=1, max_length=MAX_WINDOWS, description="In place of the hours."
+        None, min_length=1, max_length=MAX_WINDOWS, description="Windows, instead of the two hours."
     )
     excluded_dates: list[Date] | None = Field(
         None,
         max_length=MAX_EXCLUDED_DATES,
-        description="Dates on which no call starts, and no window over midnight begins.",
+        description="Dates on which no call starts and no window over midnight begins.",
     )
     holidays: list[Region] | None = Field(
         None,
         max_length=MAX_REGIONS,
-        description="Countries, or parts of them, whose public holidays of this year and the next are excluded dates."
-        " They are looked up when the rule is saved: save it again every year.",
+        description="Countries or their subdivisions. Their public holidays of this year and the next are excluded"
+        " dates. They are looked up when the rule is saved: save it again every year.",
         examples=[["FR"], ["US-CA"]],
     )
     placement: Placement | None = Field(
         Placement.START,
-        description="Where a call is placed that came while the windows were closed. start: as they open; spread:"
-        " within the first spread_minutes, each call at its own second; rotate: as they open, and a retry in another"
+        description="When a call that became due outside the windows is placed. start: when they open; spread: within"
+        " the first spread_minutes, each call at its own second; rotate: when they open, and a retry in a different"
         " hour of the day than the attempts before it.",
     )
     spread_minutes: WholeNumber | None = Field(
-        DEFAULT_SPREAD_MINUTES, ge=1, le=MAX_SPREAD_MINUTES, description="Of the placement spread."
+        DEFAULT_SPREAD_MINUTES, ge=1, le=MAX_SPREAD_MINUTES, description="For the placement `spread`."
     )
 
     attempts_per_window: WholeNumber | None = Field(
         None,
         ge=1,
         le=MAX_RETRIES + 1,
-        description="Most attempts of one call in one window of one day; the next one waits for the next window. None:"
-        " any number.",
+        description="Maximum attempts of one call in one window of one day; further attempts wait for the next window."
+        " Not given: no limit.",
     )
 
     @model_validator(mode="after")
@@ -149,7 +149,7 @@ class CallingGuardrails(BaseModel):
         return self
 
     def to_rule(self) -> CallingRule | None:
-        """None: calls may start at any time."""
+        """The calling rule; None if calls may start at any time."""
         if self.call_start_hour is not None and self.call_end_hour is not None:
             windows = CallingRule.of_hours(self.call_start_hour, self.call_end_hour).windows
         elif self.windows is not None:
@@ -165,7 +165,7 @@ class CallingGuardrails(BaseModel):
 
     @property
     def holiday_dates(self) -> list[Holiday]:
-        """The public holidays of `holidays` as they are known now."""
+        """The public holidays of `holidays`, as currently known."""
         return holidays_of(self.holidays, system.now().date()) if self.holidays else []
 
 

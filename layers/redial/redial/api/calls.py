@@ -1,4 +1,4 @@
-"""Routes of calls: create one, stop one, stop all of an agent."""
+"""Routes of calls: create, plan or stop one, stop all calls of an agent."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -56,7 +56,7 @@ def _check_user_data(value: dict[str, Any]) -> dict[str, Any]:
 
 
 class CallRequest(BaseModel):
-    """One contact to be called. Fields that are not listed are ignored."""
+    """A contact to call. Unknown fields are ignored."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -72,35 +72,39 @@ class CallRequest(BaseModel):
     )
 
     agent_id: str
-    recipient_phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
-    from_phone_number: PhoneNumber | None = Field(None, description="One of your numbers; else the agent's.")
+    recipient_phone_number: PhoneNumber = Field(description="E.164; other formats are normalized.")
+    from_phone_number: PhoneNumber | None = Field(None, description="The caller id. Default: the agent's.")
     scheduled_at: Instant | None = Field(
         None,
-        description=f"When to call first, {EARLIEST.seconds // 60} minutes to {LATEST.days} days ahead; else at once.",
+        description=f"When to call first, {EARLIEST.seconds // 60} minutes to {LATEST.days} days ahead. Default: now.",
     )
     user_data: Annotated[dict[str, Any], AfterValidator(_check_user_data)] | None = Field(
         None,
-        description=f"Anything about the contact, at most {MAX_USER_DATA_BYTES} bytes; sent back with every event.",
+        description=f"Any data about the contact, at most {MAX_USER_DATA_BYTES} bytes; sent with every event.",
     )
     retry_config: RetryConfig | None = None
-    bypass_call_guardrails: Flag = Field(False, description="Call outside the calling hours too.")
+    bypass_call_guardrails: Flag = Field(False, description="Also call outside calling hours.")
 
     calling_guardrails: CallingGuardrails | None = Field(
-        None, description=f"In place of the agent's. May take {MAX_RULE_BYTES} bytes as it is stored."
+        None, description=f"Replaces the agent's. At most {MAX_RULE_BYTES} bytes in its stored form."
     )
     purpose: Purpose | None = Field(
-        None, description="What the call is for, which suppressions and consents may name; else the agent's."
+        None, description="What the call is for; suppressions and consents may name it. Default: the agent's."
     )
     time_zone: Annotated[TimeZone | None, NO_EMPTY_TEXT] = Field(
-        None, description="The contact's IANA time zone; else the agent's, else every zone that the number may be in."
+        None,
+        description="The contact's IANA time zone. Default: the agent's, else every zone that the number may be in.",
     )
 
     policy: Annotated[PolicyLabel | None, NO_EMPTY_TEXT] = Field(
-        None, description="A policy; without a version, its latest. Else the agent's, else the account's."
+        None, description="A policy; the latest version if none is named. Default: the agent's, else the account's."
     )
-    expires_at: Instant | None = Field(None, description="No attempt starts from then on; the call is `canceled`.")
+    expires_at: Instant | None = Field(
+        None, description="No attempt starts at or after this time; the call is `canceled`."
+    )
     expires_after_minutes: ExpiresAfter | None = Field(
-        None, description="The same, so long after scheduled_at, or after now. Not together with expires_at."
+        None,
+        description="Like expires_at, in minutes after scheduled_at, or else after now. Give only one of the two.",
     )
 
     _one_expiry = field_validator("expires_after_minutes")(not_with_expires_at)
@@ -141,11 +145,11 @@ class CallStopped(TypedDict):
 
 
 class AgentStopped(TypedDict):
-    """The agent's calls that were not answered and are stopped now."""
+    """The agent's unanswered calls and its batches, which are stopped now."""
 
     stopped_executions: list[str]
     stopped_batches: Annotated[
-        list[str], Field(description="Batches of the agent; their contacts are stopped with them.")
+        list[str], Field(description="The agent's batches; their contacts are stopped with them.")
     ]
 
 
@@ -164,7 +168,7 @@ class AgentStopped(TypedDict):
         *(400, 404, 409, 413),
         headers={
             "Idempotency-Replayed": {
-                "description": "`true`: an earlier request with this Idempotency-Key had made the call.",
+                "description": "`true`: an earlier request with this Idempotency-Key created the call.",
                 "schema": {"type": "string", "enum": ["true"]},
             }
         },
@@ -176,7 +180,7 @@ def post_call(
         IdempotencyKey | None,
         Header(
             alias="Idempotency-Key",
-            description="The same key with the same body answers the first answer again, for 24 hours.",
+            description="Repeating the key with the same body returns the first response, for 24 hours.",
         ),
     ] = None,
 ) -> Response[Any]:
@@ -199,13 +203,12 @@ def post_call(
 
 @router.post(
     "/call/plan",
-    summary="What a call would come to",
-    description="The body of POST /call, with the same checks. Nothing is stored and nothing is dialled. The answer has"
-    " each attempt's time if all of them fail, what moves it, and what to know before the call is made. An"
-    " Idempotency-Key is ignored.",
+    summary="Plan a call without making it",
+    description="Takes the body of POST /call, with the same checks. Nothing is stored or dialled. The response has"
+    " each attempt's time if all attempts fail, what moves that time, and warnings. An Idempotency-Key is ignored.",
     tags=["calls"],
     operation_id="plan_call",
-    responses=answers(200, "The attempts, if every one fails.", Plan, 400, 404, 413),
+    responses=answers(200, "The attempts if all of them fail.", Plan, 400, 404, 413),
 )
 def post_call_plan(body: Annotated[CallRequest, Body()]) -> Response[Any]:
     call = body.to_new_call()
@@ -217,9 +220,9 @@ def post_call_plan(body: Annotated[CallRequest, Body()]) -> Response[Any]:
 @router.post(
     "/call/<execution_id>/stop",
     summary="Stop a call before it is answered",
-    description="A waiting call is not dialled any more. A call that the carrier has queued or is ringing is canceled"
-    " there; the answer is 200 once the carrier has confirmed that. 400: the call was answered, is over, or is just"
-    " being handed to the carrier, or the carrier has not confirmed; the message says what to do.",
+    description="A waiting call is no longer dialled. A call that the carrier has queued or is ringing is canceled"
+    " there; the response is 200 once the carrier has confirmed this. It is 400 if the call was answered, is over or is"
+    " just being handed to the carrier, or if the carrier has not confirmed; the message says what to do.",
     tags=["calls"],
     operation_id="stop_call",
     responses=answers(200, "Stopped before it was answered.", CallStopped, 400, 404),

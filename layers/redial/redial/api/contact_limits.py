@@ -14,33 +14,36 @@ MAX_HOURS = LONGEST_SPAN // _HOUR
 
 
 class ContactCap(BaseModel):
-    """At most so many attempts to one number in any period of so many hours."""
+    """A maximum number of attempts to one number in any period of `hours`."""
 
     model_config = ConfigDict(extra="allow")
 
-    attempts: WholeNumber = Field(ge=1, le=MOST_ATTEMPTS, description="Every dial counts, whatever came of it.")
+    attempts: WholeNumber = Field(
+        ge=1, le=MOST_ATTEMPTS, description="The maximum. Every dial counts, whatever its outcome."
+    )
     hours: WholeNumber = Field(ge=1, le=MAX_HOURS)
 
 
 class ContactLimits(BaseModel):
-    """How often one number is called, over all calls of the account to it, retries included. Null: not given."""
+    """How often one number may be called. All calls of the account to it count, including retries. Null means not
+    given."""
 
     model_config = ConfigDict(extra="allow")
 
     caps: list[ContactCap] | None = Field(
-        None, max_length=MOST_CAPS, description="Each is kept.", examples=[[{"attempts": 3, "hours": 24}]]
+        None, max_length=MOST_CAPS, description="All caps apply.", examples=[[{"attempts": 3, "hours": 24}]]
     )
     pause_after_conversation_hours: WholeNumber | None = Field(
-        None, ge=1, le=MAX_HOURS, description="How long no attempt follows the end of an answered call."
+        None, ge=1, le=MAX_HOURS, description="Hours without attempts after the end of an answered call."
     )
     at_cap: AtCap | None = Field(
         AtCap.DEFER,
-        description="What becomes of an attempt that is not allowed. defer: it waits until it is; end: the call is"
-        " `canceled`.",
+        description="What happens to an attempt that is not allowed. defer: it waits until it is allowed; end: the call"
+        " is `canceled`.",
     )
 
     def to_limits(self) -> contact_limits.ContactLimits | None:
-        """None: nothing is limited."""
+        """The limits; None if nothing is limited."""
         caps = tuple(sorted({(one.attempts, one.hours * _HOUR) for one in self.caps or ()}))
         pause = (self.pause_after_conversation_hours or 0) * _HOUR
         return contact_limits.ContactLimits(caps, pause, self.at_cap or AtCap.DEFER) if caps or pause else None
@@ -62,7 +65,7 @@ class ContactLimitsRead(TypedDict):
 
 
 def contact_limits_json(limits: contact_limits.ContactLimits | None) -> ContactLimitsRead | None:
-    """The limits as a request gives them; None: there are none."""
+    """The limits in the format of requests; None if there are no limits."""
     if limits is None:
         return None
     return {

@@ -22,30 +22,32 @@ router = new_router()
 InPath = Annotated[
     str,
     AfterValidator(normalized),
-    Path(description="E.164; other spellings of it are normalized.", json_schema_extra={"pattern": E164_PATTERN}),
+    Path(description="E.164; other formats are normalized.", json_schema_extra={"pattern": E164_PATTERN}),
 ]
 
 
 class Erased(TypedDict):
     """What was erased."""
 
-    executions: Annotated[int, Field(description="Calls, contacts of batches included.")]
-    files: Annotated[int, Field(description="Batches in whose files the person's rows are erased, within minutes.")]
+    executions: Annotated[int, Field(description="Calls, including contacts of batches.")]
+    files: Annotated[int, Field(description="Batches whose files lose the person's rows, within minutes.")]
     consents: int
 
 
 class Kept(TypedDict):
-    """What stays, so that it still holds."""
+    """What is kept, so that it stays in effect."""
 
-    suppressions: Annotated[int, Field(description="As keyed hashes, without reason and digits of the number.")]
+    suppressions: Annotated[
+        int, Field(description="Suppressions, as keyed hashes without the reason and digits of the number.")
+    ]
     attempts: Annotated[
         int,
-        Field(description="When the number was dialled in the last 31 days, under a keyed hash, for contact limits."),
+        Field(description="Times of dials in the last 31 days, under a keyed hash of the number, for contact limits."),
     ]
 
 
 class ContactErased(TypedDict):
-    """The receipt. `state` is `erasing` if there were too many calls for one request: ask again for the rest."""
+    """The receipt. `state` is `erasing` if there were too many calls for one request: repeat it to erase the rest."""
 
     message: Literal["success"]
     state: Literal["deleted", "erasing"]
@@ -61,9 +63,10 @@ class ContactErased(TypedDict):
     "/contacts/<phone_number>",
     summary="Erase a person",
     description=(
-        "Every call of the account to this number, with its data, user data, undelivered events, and rows in batches' "
-        "files, and its consents. Suppressions stay, as hashes, and for 31 days the times of calls that contact limits "
-        "count. Calls that wait are stopped; while one is live it is 409. Asking again erases 0."
+        "Erases the number's consents and every call of the account to it, with its data, user data, undelivered "
+        "events, and rows in batches' files. Suppressions are kept as hashes, and for 31 days the times of calls that "
+        "contact limits count. Waiting calls are stopped. While a call is live, the response is 409. Repeating the "
+        "request erases 0 calls."
     ),
     tags=["contacts"],
     operation_id="delete_contact",

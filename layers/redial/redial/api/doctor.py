@@ -15,8 +15,8 @@ router = new_router()
 
 
 class CheckRead(TypedDict):
-    """What one check found, and what to do (null: nothing). `agent_id`: which agent it is about; null: all of them, or
-    the account."""
+    """The result of one check. `advice`: what to do; null: nothing. `agent_id`: the agent concerned; null: the account
+    or all agents."""
 
     check: CheckName
     status: CheckStatus
@@ -26,7 +26,7 @@ class CheckRead(TypedDict):
 
 
 class Examination(TypedDict):
-    """Every check. Those of agents are shown for each agent only where they fail."""
+    """All checks. Checks of agents are shown per agent only if they fail."""
 
     checks: list[CheckRead]
 
@@ -47,13 +47,13 @@ def check_json(check: Check) -> CheckRead:
 
 @router.get(
     "/doctor",
-    summary="Is everything set up?",
+    summary="Check your setup",
     description="Checks the carriers' secrets, the caller ids and countries that they allow, agents, and the callback "
-    "URL. Each carrier is asked at most four questions, which place no call. It may take 20 seconds; one request a "
-    "second for all accounts.",
+    "URL. Each carrier gets at most four requests, which place no call. The check may take 20 seconds. The limit is "
+    "one request a second for all accounts.",
     tags=["account"],
     operation_id="get_doctor",
-    responses=answers(200, "What was found.", Examination),
+    responses=answers(200, "The results of the checks.", Examination),
 )
 def get_doctor() -> Response[Any]:
     found = examine(services(), account_id(), services().public_url)

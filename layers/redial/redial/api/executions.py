@@ -1,4 +1,4 @@
-"""Routes of executions: read one and its log, list those of an agent."""
+"""Routes of executions: read, explain or erase one, read its log, list an agent's."""
 
 from typing import Annotated, Any, Literal
 
@@ -50,14 +50,14 @@ class ExecutionPage(TypedDict):
 
 
 class ExecutionLog(TypedDict):
-    """What happened, oldest first, webhook deliveries included."""
+    """The events of a call, oldest first, including webhook deliveries."""
 
     status: Literal["success"]
     data: list[LogEntry]
 
 
 class ExecutionErased(TypedDict):
-    """The call is unknown from now on."""
+    """The call was erased. Its id is unknown from now on."""
 
     message: Literal["success"]
     state: Literal["deleted"]
@@ -68,10 +68,10 @@ class ExecutionErased(TypedDict):
 
 @router.get(
     "/executions/<execution_id>",
-    summary="A call and its attempts",
+    summary="Get a call and its attempts",
     tags=["executions"],
     operation_id="get_execution",
-    responses=answers(200, "The execution as it is now.", Execution, 404),
+    responses=answers(200, "The execution's current state.", Execution, 404),
 )
 def get_execution(execution_id: str) -> Response[Any]:
     return answer(execution_json.render(_shown(_execution(execution_id))))
@@ -79,11 +79,11 @@ def get_execution(execution_id: str) -> Response[Any]:
 
 @router.get(
     "/agent/<agent_id>/execution/<execution_id>",
-    summary="A call of an agent",
-    description="For older clients; `/executions/{execution_id}` answers the same.",
+    summary="Get a call of an agent",
+    description="For older clients; `/executions/{execution_id}` returns the same.",
     tags=["executions"],
     operation_id="get_agent_execution",
-    responses=answers(200, "The execution as it is now.", Execution, 404),
+    responses=answers(200, "The execution's current state.", Execution, 404),
 )
 def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
     execution = _execution(execution_id)
@@ -94,10 +94,10 @@ def get_agent_execution(agent_id: str, execution_id: str) -> Response[Any]:
 
 @router.get(
     "/executions/<execution_id>/log",
-    summary="A call's log",
+    summary="Get a call's log",
     tags=["executions"],
     operation_id="get_execution_log",
-    responses=answers(200, "Everything, oldest first.", ExecutionLog, 404),
+    responses=answers(200, "The whole log, oldest first.", ExecutionLog, 404),
 )
 def get_execution_log(execution_id: str) -> Response[Any]:
     execution = _execution(execution_id)
@@ -110,9 +110,9 @@ def get_execution_log(execution_id: str) -> Response[Any]:
 
 @router.get(
     "/executions/<execution_id>/explain",
-    summary="Why a call was dialled, waits or is over",
-    description="Every gate of every attempt in words, what the call waits for, and what happens if it goes on failing."
-    " Times are those of the time zones that the number may be in, as it is known now.",
+    summary="Explain why a call was dialled, waits or is over",
+    description="Describes each attempt's gates, what the call waits for, and what happens if it keeps failing. Times"
+    " are given in the time zones that the number may be in, as currently known.",
     tags=["executions"],
     operation_id="explain_execution",
     responses=answers(200, "The explanation.", Explanation, 404),
@@ -132,8 +132,8 @@ def get_execution_explanation(execution_id: str) -> Response[Any]:
     "/executions/<execution_id>",
     summary="Erase a call that is over",
     description=(
-        "With its user data and undelivered events. A contact of a batch stays in the batch's counts and lists, with "
-        "its status only; its row in the batch's files is erased within minutes."
+        "Its user data and undelivered events are erased too. A contact of a batch stays in the batch's counts and "
+        "lists, with its status only; its row in the batch's files is erased within minutes."
     ),
     tags=["executions"],
     operation_id="delete_execution",
@@ -152,8 +152,8 @@ def _execution(execution_id: str) -> domain.Execution:
 
 
 def _shown(execution: domain.Execution) -> domain.Execution:
-    """The execution as it is shown, with its user data: a waiting contact by what its batch does, see `Batch.shown`.
-    Raises `NotFound` if it was removed meanwhile."""
+    """The execution with its user data, as shown to customers. A waiting contact also reflects its batch's state, see
+    `Batch.shown`. Raises `NotFound` if the execution was removed in the meantime."""
     complete = services().executions.with_user_data([execution])
     if not complete:
         raise NotFound(f"there is no execution {execution.id}")
@@ -165,7 +165,7 @@ def _shown(execution: domain.Execution) -> domain.Execution:
 
 
 PREPARED = "prepared"
-"""A status of other platforms, which no execution here ever has."""
+"""A status of other platforms, which no execution has here."""
 
 
 def _known_status(text: str) -> str:
@@ -177,32 +177,34 @@ def _known_status(text: str) -> str:
 StatusText = Annotated[str, AfterValidator(_known_status), Field(json_schema_extra={"enum": [*Status, PREPARED]})]
 OfStatus = Annotated[
     StatusText | None,
-    Query(description="Only executions that have this status now; `prepared`, of other platforms, none has."),
+    Query(
+        description="Only executions whose current status is this. `prepared`, used by other platforms, matches none."
+    ),
 ]
 OfBatch = Annotated[str | None, Query(max_length=MAX_ID_LENGTH)]
 CreatedFrom = Annotated[Instant | None, Query(alias="from", description="Created at or after this.")]
 CreatedTo = Annotated[Instant | None, Query(alias="to", description="Created at or before this.")]
 OfVoicemail = Annotated[
-    bool | None, Query(description="Only executions whose `answered_by_voice_mail` is this; null is neither.")
+    bool | None, Query(description="Only executions whose `answered_by_voice_mail` is this; null matches neither.")
 ]
 OfCallType = Annotated[Literal["outbound", "inbound"] | None, Query(description="Every call is `outbound`.")]
-OfProvider = Annotated[str | None, Query(max_length=MAX_ID_LENGTH, description="Only this carrier's.")]
+OfProvider = Annotated[str | None, Query(max_length=MAX_ID_LENGTH, description="Only calls of this carrier.")]
 OfNumber = Annotated[
-    PhoneNumber | None, Query(description="Only calls to this number, in any form that POST /call reads.")
+    PhoneNumber | None, Query(description="Only calls to this number, in any format that POST /call accepts.")
 ]
 _LISTED = (
-    "An unknown parameter is 400. A filter by status, voicemail or provider searches at most "
-    f"{FILTER_LIMIT:,} executions; above that it is 400: narrow `from` and `to`."
+    "An unknown parameter is a 400. A filter by status, voicemail or provider searches at most "
+    f"{FILTER_LIMIT:,} executions; above that, the response is 400: narrow `from` and `to`."
 )
 
 
 @router.get(
     "/v2/agent/<agent_id>/executions",
-    summary="An agent's calls, newest first",
+    summary="List an agent's calls, newest first",
     description=f"{_LISTED} `total` is null while the calls are still being counted.",
     tags=["executions"],
     operation_id="list_executions",
-    responses=answers(200, "One page of them.", ExecutionPage, 400, 404, 413, headers=HEADERS),
+    responses=answers(200, "One page of calls.", ExecutionPage, 400, 404, 413, headers=HEADERS),
 )
 def get_agent_executions(
     agent_id: str,
@@ -234,11 +236,11 @@ def get_agent_executions(
 
 @router.get(
     "/agent/<agent_id>/executions",
-    summary="An agent's calls, as a bare array",
-    description=f"All of them, newest first, unless `page_number` or `page_size` is given. {_LISTED}",
+    summary="List an agent's calls as a bare array",
+    description=f"Lists all calls, newest first, unless `page_number` or `page_size` is given. {_LISTED}",
     tags=["executions"],
     operation_id="list_executions_bare",
-    responses=answers(200, "Them, or the first part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
+    responses=answers(200, "All calls, or a part of them.", list[Execution], 400, 404, 413, headers=HEADERS),
 )
 def get_agent_executions_bare(
     agent_id: str,
@@ -265,7 +267,7 @@ def _status(text: str | None) -> Status | None:
 
 
 def _part(agent_id: str, wanted: Wanted, asked: Paging, *, none: bool) -> tuple[int | None, Part]:
-    """The total, and the rows asked for. `none`: no execution can match, and only the agent is looked for."""
+    """The total and the requested rows. `none`: no execution can match, so only the agent is checked."""
     agent_id = known_id(agent_id, "agent")
     if none:
         agents.read_agent(services(), agent_id, account_id=account_id(), deleted=True)

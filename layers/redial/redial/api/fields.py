@@ -30,13 +30,13 @@ from redial.domain.phone_number import normalized
 from redial.domain.policy import POLICY_LABEL, read_label
 
 EXAMPLE_AGENT_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
-"""The agent in the documentation's examples. The local stack shows its own agent and inbox, so that they work."""
+"""The agent in the documentation's examples. The local stack shows its own agent and inbox, so its examples work."""
 EXAMPLE_WEBHOOK_URL = "https://hooks.example.com/redial"
 Model = TypeVar("Model", bound=BaseModel)
 MAX_URL_LENGTH = 2048
 MAX_FROM_PHONE_NUMBERS = 100
 MAX_DEPTH = 100
-"""Maximum nesting of a body. Python's own limit depends on its version and on the caller's depth."""
+"""Maximum nesting depth of a body. Python's own limit depends on its version and on the caller's depth."""
 MAX_INTERVALS = 100
 """Maximum length of `retry_intervals_minutes`; only the first three have an effect."""
 MAX_ID_LENGTH = 100
@@ -52,7 +52,7 @@ WEBHOOK_URL_SCHEMA: dict[str, Any] = {
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """Parse a request's body. Raises `InvalidInput` as `read_json` does, and for a value that is not an object."""
+    """Parse a request's body. Raises `InvalidInput` like `read_json`, and for a value that is not an object."""
     value = read_json(text, "the body")
     if not isinstance(value, dict):
         raise InvalidInput("the body must be a JSON object")
@@ -83,7 +83,7 @@ def read_json(text: str, what: str) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """The same text for the same value: keys sorted, no spaces."""
+    """JSON that is identical for equal values: keys sorted, no spaces."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -98,7 +98,7 @@ def hash_of_bytes(content: bytes) -> str:
 
 
 def to_json(value: Any) -> str:
-    """An answer's body."""
+    """A response's body."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
@@ -130,7 +130,7 @@ def _read_instant(value: Any) -> datetime:
 
 
 def depth(value: Any) -> int:
-    """Nesting depth of a JSON value; 1: a plain value."""
+    """The nesting depth of a JSON value; 1 for a plain value."""
     levels, layer = 0, [value]
     while layer:
         levels += 1
@@ -158,7 +158,7 @@ Instant = Annotated[
     BeforeValidator(_read_instant),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-26T10:00:00Z"]}),
 ]
-"""A time on the wire: ISO 8601 with an offset, `t` and `z` also in lower case; aware UTC once read."""
+"""A time on the wire: ISO 8601 with an offset; `t` and `z` may be lower case. Parsed to an aware UTC datetime."""
 PageNumber = Annotated[int, Query(ge=1)]
 PageSize = Annotated[int, Query(ge=1, le=50)]
 IdempotencyKey = Annotated[
@@ -171,7 +171,7 @@ PhoneNumber = Annotated[
     AfterValidator(normalized),
     Field(json_schema_extra={"pattern": E164_PATTERN, "examples": ["+12025550123"]}),
 ]
-"""A number as people write it; E.164 once read."""
+"""A phone number in any common format. Parsed to E.164."""
 Purpose = Annotated[
     str,
     AfterValidator(_purpose),
@@ -187,7 +187,7 @@ CalledUrl = Annotated[
         json_schema_extra={**WEBHOOK_URL_SCHEMA, "pattern": r"^https?://[^\s\x00-\x20\x7f-\x9f\\]+$"},
     ),
 ]
-"""The same, where there must be one."""
+"""A webhook URL that must not be empty."""
 
 
 class _NoEmptyText:
@@ -209,7 +209,7 @@ class _NoEmptyText:
 
 
 NO_EMPTY_TEXT = _NoEmptyText()
-"""For an optional field: an empty text is as good as none."""
+"""For an optional field: an empty text counts as null."""
 TimeZone = Annotated[
     str,
     AfterValidator(check_zone),
@@ -228,11 +228,11 @@ PolicyLabel = Annotated[
     AfterValidator(_policy_label),
     Field(json_schema_extra={"pattern": f"^{POLICY_LABEL.pattern}$", "examples": ["lead-outreach@3"]}),
 ]
-"""A policy's name, and perhaps a version of it."""
+"""A policy's name, optionally with a version."""
 WholeNumber = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 MAX_EXPIRY_MINUTES = 365 * 24 * 60
-"""Longest time after which a call expires: a year, as far as calls may be scheduled ahead."""
+"""Longest time until a call expires: a year, the same as for scheduling calls ahead."""
 ExpiresAfter = Annotated[WholeNumber, Field(ge=1, le=MAX_EXPIRY_MINUTES)]
 
 
@@ -244,12 +244,12 @@ def not_with_expires_at(minutes: int | None, info: ValidationInfo) -> int | None
 
 
 def form_fields(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's fields as form fields: a form has no null, and omits what is not given."""
+    """A model's fields as form fields. A form has no null and omits fields that are not given."""
     fields = {}
     for name, schema in model.model_json_schema()["properties"].items():
         for one in schema.pop("anyOf", ()):
             if one != {"type": "null"}:
-                schema = {**one, **schema}  # noqa: PLW2901  what the field says itself wins over its type
+                schema = {**one, **schema}  # noqa: PLW2901  the field's own keys take precedence over its type's
         if schema.get("default") in (None, []):
             schema.pop("default", None)
         schema.pop("title", None)
@@ -258,7 +258,7 @@ def form_fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def validated(model: type[Model], values: Any, *, at: str = "", context: Any = None) -> Model:
-    """Validate `values` as `model`. Raises `InvalidInput`, naming every field at fault by its path below `at`."""
+    """Validate `values` as `model`. Raises `InvalidInput`, naming every invalid field by its path below `at`."""
     try:
         return model.model_validate(values, context=context)
     except ValidationError as error:
@@ -267,13 +267,13 @@ def validated(model: type[Model], values: Any, *, at: str = "", context: Any = N
 
 
 def invalid(errors: Iterable[Mapping[str, Any]]) -> InvalidInput:
-    """pydantic's errors as one `InvalidInput` that names every field at fault."""
+    """pydantic's errors as one `InvalidInput` that names every invalid field."""
     found = field_errors(errors)
     return InvalidInput("; ".join(f"{one.field}: {one.message}" for one in found), found)
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
-    """pydantic's errors in the API's words: a dotted path without its first part (body, query), and what to do."""
+    """pydantic's errors in the API's format: a dotted path without its first part (body, query), and what to do."""
     return tuple(
         FieldError(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]), _advice(error))
         for error in errors

@@ -11,7 +11,7 @@ from redial.domain.errors import InvalidInput
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
-"""Maximum fields and files of a form: enough for a hundred caller ids and all other fields."""
+"""Maximum number of fields and files in a form: enough for a hundred caller ids and all other fields."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Form:
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Parse a form. Raises `InvalidInput` if it is malformed, truncated, or holds text that is not UTF-8."""
+    """Parse a form. Raises `InvalidInput` if it is malformed or truncated, or contains text that is not UTF-8."""
     if content_type.partition(";")[0].strip().lower() == URLENCODED:
         return _urlencoded(body)
     return _multipart(content_type, body)
@@ -31,7 +31,7 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 @dataclass
 class _Part:
-    """A part of a multipart form while it is parsed. `file_name`: None for a field."""
+    """A part of a multipart form during parsing. `file_name`: None for a field."""
 
     name: str
     file_name: str | None

@@ -1,7 +1,7 @@
 """Public holidays of countries and their subdivisions, as dates.
 
-The library takes most of a second to load, so only a request that names a country loads it, and only its dates are
-stored: for the year of the request and the next.
+The library takes most of a second to load, so only a request that names a country loads it. Only the dates are stored,
+for the year of the request and the next.
 """
 
 import re
@@ -11,7 +11,7 @@ from datetime import date
 from typing_extensions import TypedDict
 
 REGION = re.compile("[A-Z]{2}(-[A-Z0-9]{1,3})?")
-"""A country (ISO 3166-1), perhaps with a subdivision (ISO 3166-2): `FR`, `US-CA`."""
+"""A country (ISO 3166-1), optionally with a subdivision (ISO 3166-2): `FR`, `US-CA`."""
 MAX_REGIONS = 4
 
 
@@ -24,8 +24,8 @@ class Holiday(TypedDict):
 
 
 def holidays_of(regions: Sequence[str], today: date) -> list[Holiday]:
-    """The public holidays of this year and the next, by date; names in the country's language. Raises `ValueError` with
-    the reason, without a subject, for a region that is not known."""
+    """The public holidays of this year and the next, by date; names in the country's language. Raises `ValueError` for
+    an unknown region, with the reason as a predicate without its subject."""
     found: list[Holiday] = []
     for region in regions:
         days = _of_region(region, (today.year, today.year + 1))
@@ -34,7 +34,7 @@ def holidays_of(regions: Sequence[str], today: date) -> list[Holiday]:
 
 
 def known_until(today: date) -> date:
-    """The last date for which `holidays_of` gives holidays."""
+    """The last date for which `holidays_of` returns holidays."""
     return date(today.year + 1, 12, 31)
 
 

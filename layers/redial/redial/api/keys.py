@@ -1,4 +1,4 @@
-"""Routes of API keys: list, make, revoke."""
+"""Routes of API keys: list, create, revoke."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,40 +37,41 @@ router = new_router()
 # ---- models ---
 
 MAX_AGENTS = 100
-"""Maximum agents that a key may be restricted to: each request reads the list."""
+"""Maximum number of agents that a key may be restricted to: each request reads the list."""
 MAX_CALLS_A_DAY = 1_000_000_000
 
 
 class Quotas(BaseModel):
-    """The most that a key may do. Null, or left out: no limit."""
+    """Limits of a key. Null or omitted: no limit."""
 
     model_config = ConfigDict(extra="forbid")
 
     calls_a_day: Annotated[WholeNumber, Field(ge=1, le=MAX_CALLS_A_DAY)] | None = Field(
-        None, description="Calls, and contacts of scheduled batches, in a day (UTC).", examples=[1000]
+        None, description="Calls and contacts of scheduled batches per day (UTC).", examples=[1000]
     )
     lines: Annotated[WholeNumber, Field(ge=1, le=MAX_KEY_LINES)] | None = Field(
         None,
-        description="Calls up at once, of those that the key makes and of the batches that it schedules. Others wait.",
+        description="Live calls at once, among the calls that the key creates and the batches that it schedules. Other"
+        " calls wait.",
         examples=[5],
     )
 
 
 class KeyRequest(BaseModel):
-    """A key to make. What is left out or null is as the key has it that makes it. Other fields are ignored."""
+    """A key to create. Omitted or null fields are copied from the key that creates it. Unknown fields are ignored."""
 
     name: Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": accounts.MAX_NAME_LENGTH})] = Field(
         examples=["dashboard"]
     )
     scopes: Annotated[list[KeyScope], Field(min_length=1)] | None = Field(None, examples=[["read"]])
     agents: Annotated[list[str], Field(min_length=1, max_length=MAX_AGENTS)] | None = Field(
-        None, description="The only agents that the key sees and changes.", examples=[[EXAMPLE_AGENT_ID]]
+        None, description="The only agents that the key can see and change.", examples=[[EXAMPLE_AGENT_ID]]
     )
-    numbers: NumbersShown | None = Field(None, description="`masked`: phone numbers are masked in every answer.")
+    numbers: NumbersShown | None = Field(None, description="`masked`: phone numbers are masked in every response.")
     quotas: Quotas | None = None
 
     def to_rights(self, own: KeyRights) -> KeyRights:
-        """`own`: of the key that makes it."""
+        """The new key's rights. `own`: the rights of the key that creates it."""
         quotas = self.quotas or Quotas(calls_a_day=None, lines=None)
         return KeyRights(
             scopes=own.scopes if self.scopes is None else tuple(one for one in ALL_SCOPES if one in self.scopes),
@@ -89,7 +90,7 @@ def _agent_id(text: str) -> str:
 
 
 class OwnKeyRead(TypedDict):
-    """A key and its rights. `agents`: null for all of the account. `last_used_at`: the hour of its last request."""
+    """A key and its rights. `agents`: null means all agents. `last_used_at`: the hour of its last request."""
 
     id: str
     name: str
@@ -114,14 +115,14 @@ class KeyCreated(KeyRead):
 
 
 class KeyRevoked(TypedDict):
-    """The key opens nothing any more."""
+    """The key no longer works."""
 
     message: Literal["success"]
     state: Literal["revoked"]
 
 
 def own_key_json(key: Caller, now: datetime) -> OwnKeyRead:
-    """The key that is used now, as its user sees it."""
+    """The key used for the current request, as JSON."""
     return _key_json(replace(key, last_used_at=hour_of(now)))
 
 
@@ -148,11 +149,11 @@ def key_json(key: ApiKey) -> KeyRead:
 
 @router.get(
     "/keys",
-    summary="Your API keys, oldest first",
-    description="Revoked ones too. A key that is restricted to agents sees those that are restricted to some of them.",
+    summary="List your API keys, oldest first",
+    description="Includes revoked keys. A key that is restricted to agents sees only keys restricted to some of them.",
     tags=["keys"],
     operation_id="list_keys",
-    responses=answers(200, "The keys, without what opens the account.", list[KeyRead], 413),
+    responses=answers(200, "The keys, without their secrets.", list[KeyRead], 413),
 )
 def get_keys() -> Response[Any]:
     found = accounts.list_keys(account_id(), accounts=services().accounts, by=caller().rights)
@@ -161,9 +162,9 @@ def get_keys() -> Response[Any]:
 
 @router.post(
     "/keys",
-    summary="Make an API key",
-    description="With at most what the key has that makes it: scopes, agents, numbers, quotas. More is 403, which names"
-    " what is too much. Rights never change: make another key, then revoke the first.",
+    summary="Create an API key",
+    description="The new key can have at most the scopes, agents, numbers and quotas of the key that creates it. More"
+    " is a 403, which names the excess. A key's rights never change: create another key, then revoke the first.",
     tags=["keys"],
     operation_id="create_key",
     status_code=201,
@@ -191,7 +192,7 @@ def post_key(body: Annotated[KeyRequest, Body()]) -> Response[Any]:
 
 
 def _check_agents(ids: Sequence[str]) -> None:
-    """Raises `InvalidInput` for an agent that there is not."""
+    """Raises `InvalidInput` for an agent that does not exist."""
     for agent_id in ids:
         try:
             agents.read_agent(services(), agent_id, account_id=account_id())
@@ -202,10 +203,10 @@ def _check_agents(ids: Sequence[str]) -> None:
 @router.delete(
     "/keys/<key_id>",
     summary="Revoke an API key",
-    description="From the answer on it is refused. Revoking it again changes nothing.",
+    description="The key is refused from the response on. Revoking it again changes nothing.",
     tags=["keys"],
     operation_id="revoke_key",
-    responses=answers(200, "It opens nothing any more.", KeyRevoked, 404),
+    responses=answers(200, "Revoked: the key no longer works.", KeyRevoked, 404),
 )
 def delete_key(key_id: str) -> Response[Any]:
     if len(key_id) > MAX_ID_LENGTH:  # DynamoDB refuses it

@@ -1,4 +1,4 @@
-"""Listings: whole unless a page is asked for. What does not fit one answer is linked; nothing is left out silently."""
+"""Listings: complete unless a page is requested. If the rows do not fit one response, it links to the next part."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,15 +17,15 @@ from redial.ports import Position
 from redial.wire.timestamps import from_ms, to_ms
 
 MOST_ROWS = 4_000
-"""Maximum rows in one answer, so that it is made long before the function's time is up."""
+"""Maximum rows in one response, so that it is built long before the function times out."""
 DEFAULT_PAGE_SIZE = 20
 HEADERS = {
     "Link": {
-        "description": '`<…>; rel="next"`: the next part, if there is one; relative to this host.',
+        "description": '`<…>; rel="next"`: the next part, if there is one. The URL is relative to this host.',
         "schema": {"type": "string"},
     },
     "X-Total-Count": {
-        "description": "How many rows there are in all parts; missing while they are still being counted.",
+        "description": "The number of rows in all parts; missing while they are still being counted.",
         "schema": {"type": "integer"},
     },
 }
@@ -33,17 +33,17 @@ HEADERS = {
 _CURSOR = re.compile(r"([0-9]{1,13})\.([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0-9]{1,9})")
 
 _Cursor = Annotated[str, Field(json_schema_extra={"pattern": f"^{_CURSOR.pattern}$"})]
-CursorText = Annotated[_Cursor | None, Query(description="From the `Link` of an answer: where the next part begins.")]
-AnyPageNumber = Annotated[int | None, Query(ge=1, description="All of them if page_number and page_size are left out.")]
+CursorText = Annotated[_Cursor | None, Query(description="Where the next part begins: from a response's `Link`.")]
+AnyPageNumber = Annotated[int | None, Query(ge=1, description="Without page_number and page_size: all rows.")]
 AnyPageSize = Annotated[int | None, Query(ge=1, le=50)]
 One = TypeVar("One")
 
 
 @dataclass(frozen=True)
 class Paging:
-    """Which rows are asked for: a page, or all of them from `after` on.
+    """The requested rows: a page, or all rows after `after`.
 
-    With a cursor, `page_number` is only counted on. `most_rows`: the most that an answer of all rows has.
+    With a cursor, `page_number` only continues its count. `most_rows`: the maximum in a response with all rows.
     """
 
     page_number: int | None
@@ -57,7 +57,7 @@ class Paging:
 
     @property
     def size(self) -> int:
-        """Maximum rows of the answer."""
+        """Maximum rows of the response."""
         return (self.page_size or DEFAULT_PAGE_SIZE) if self.is_page else self.most_rows
 
     @property
@@ -66,7 +66,7 @@ class Paging:
         return 0 if self.after is not None else ((self.page_number or 1) - 1) * self.size
 
     def link(self, last: Position) -> str:
-        """The value of the header `Link`: the same request from the row after `last` on."""
+        """The value of the `Link` header: the same request, starting at the row after `last`."""
         query = {name: value for name, value in CURRENT.get().query.items() if name not in ("cursor", "page_number")}
         if self.is_page:
             query["page_number"] = str((self.page_number or 1) + 1)
@@ -75,7 +75,7 @@ class Paging:
 
 
 def paging(page_number: int | None, page_size: int | None, cursor: str | None, most_rows: int = MOST_ROWS) -> Paging:
-    """Raises `InvalidInput` for a cursor that no answer gave."""
+    """Parse the parameters of a listing. Raises `InvalidInput` for a malformed cursor."""
     if cursor is None:
         return Paging(page_number, page_size, None, most_rows)
     found = _CURSOR.fullmatch(cursor)
@@ -87,7 +87,7 @@ def paging(page_number: int | None, page_size: int | None, cursor: str | None, m
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of an answer, rendered, and its headers."""
+    """A response's rendered rows and headers."""
 
     rows: list[Any]
     has_more: bool
@@ -95,8 +95,8 @@ class Part:
 
 
 def part(rows: Iterable[tuple[Position, One]], total: int | None, wanted: Paging, render: Callable[[One], Any]) -> Part:
-    """As many rows as are wanted and fit. Raises `TooLarge` for a page that does not fit: a page is never cut, because
-    its next one would begin after the rows left out."""
+    """As many rows as are wanted and fit. Raises `TooLarge` for a page that does not fit. A page is never cut, because
+    the next page would begin after the rows left out."""
     headers: dict[str, str | list[str]] = {} if total is None else {"X-Total-Count": str(total)}
     found: list[Any] = []
     size, last = 0, None
@@ -122,7 +122,8 @@ def part_of(
     *,
     newest_first: bool = False,
 ) -> Part:
-    """As `part`, of all rows of a short listing in their order: by position, or by `Position.follows`."""
+    """Select a part of a short listing, given all its rows in order: by position, or by `Position.follows`. Raises
+    `TooLarge` like `part`."""
     after = wanted.after
     later: Iterator[tuple[Position, One]] = iter(rows)
     if after is not None:

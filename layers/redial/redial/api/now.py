@@ -1,4 +1,4 @@
-"""The route of the account at this moment, for a screen that shows it."""
+"""The route for the account's current activity, for a live screen."""
 
 from typing import Annotated, Any, Literal
 
@@ -31,8 +31,8 @@ class AgentLines(TypedDict):
 
 
 class LinesNow(TypedDict):
-    """Live calls: the limit, and the present number, of the account and of each agent. `complete`: no agent is left
-    out."""
+    """Live calls: the limit and the current number, for the account and for each agent. `complete`: whether all agents
+    are listed."""
 
     max: int
     current: int
@@ -41,26 +41,26 @@ class LinesNow(TypedDict):
 
 
 class DueNow(TypedDict):
-    """Calls that wait for a time: retries, scheduled calls, calls outside of calling hours. Not those that wait for a
-    line, nor contacts that their batch has not started."""
+    """Calls that wait for a time: retries, scheduled calls, calls outside calling hours. Calls that wait for a line and
+    contacts that their batch has not started are not included."""
 
     minutes: int
     step_minutes: int
     calls: Annotated[
-        list[int], Field(min_length=STEPS, max_length=STEPS, description="How many become due in each step from now.")
+        list[int], Field(min_length=STEPS, max_length=STEPS, description="Calls that become due in each step from now.")
     ]
     complete: Annotated[
         bool,
         Field(
             description=f"False: there may be more. At most {MOST_CALLS} calls of the stack, {MOST_CALLS} delayed "
-            f"contacts of each of {MOST_BATCHES} batches, and {MOST_AGENTS} agents are read."
+            f"contacts in each of {MOST_BATCHES} batches, and {MOST_AGENTS} agents are read."
         ),
     ]
 
 
 class CarrierNow(TypedDict):
-    """A carrier that the agents use. `paused`: its calls fail, and wait, since `since` for `reason`; `resuming`: more
-    are placed each minute. `account`: yours; each account has its own state."""
+    """A carrier that the agents use. `paused`: its calls have failed since `since` because of `reason`, and now wait;
+    `resuming`: more calls are placed each minute. `account`: your account; each account has its own state."""
 
     name: str
     account: str
@@ -70,8 +70,8 @@ class CarrierNow(TypedDict):
 
 
 class NowRead(TypedDict):
-    """The account at this moment. `at`: the server's time. `attention`: items of `GET /attention`. `undelivered`: calls
-    and batches with undelivered events."""
+    """The account's current activity. `at`: the server's time. `attention`: the number of items in `GET /attention`.
+    `undelivered`: the number of calls and batches with undelivered events."""
 
     version: str
     at: Timestamp
@@ -79,7 +79,7 @@ class NowRead(TypedDict):
     due: DueNow
     carriers: list[CarrierNow]
     attention: int
-    undelivered: Annotated[int, Field(description=f"{MOST_UNDELIVERED}: that many or more.")]
+    undelivered: Annotated[int, Field(description=f"{MOST_UNDELIVERED} means this many or more.")]
 
 
 _STATES: dict[CircuitState, Literal["ok", "paused", "resuming"]] = {
@@ -90,7 +90,7 @@ _STATES: dict[CircuitState, Literal["ok", "paused", "resuming"]] = {
 
 
 def now_json(found: Now) -> NowRead:
-    """The account now as JSON."""
+    """The account's current activity as JSON."""
     return {
         "version": __version__,
         "at": rfc3339(found.at),
@@ -135,12 +135,12 @@ def _carrier(circuit: Circuit) -> CarrierNow:
 
 @router.get(
     "/now",
-    summary="What happens now",
-    description="Lines in use, calls that become due in the next hour, carriers, and what needs attention. For a "
-    "screen that asks every few seconds: it costs two read units for each agent, and one for each call that is due.",
+    summary="Show current activity",
+    description="Lines in use, calls due in the next hour, carriers, and what needs attention. Suited to a screen that "
+    "refreshes every few seconds: it costs two read units for each agent and one for each due call.",
     tags=["account"],
     operation_id="get_now",
-    responses=answers(200, "The account at this moment.", NowRead),
+    responses=answers(200, "The account's current activity.", NowRead),
 )
 def get_now() -> Response[Any]:
     return answer(now_json(read_now(services(), account_id(), DUE_SHARDS)))

@@ -54,7 +54,7 @@ router = new_router()
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 MOST_ERRORS = 20
-"""Maximum rows of a file that an answer names."""
+"""Maximum invalid rows of a file that a response names."""
 NUMBER_COLUMNS = ("phone_number", "contact_number")
 
 
@@ -77,23 +77,23 @@ _Expiry = Annotated[Annotated[Instant, AfterValidator(_is_to_come)] | None, NO_E
 
 
 class _RuleRequest(BaseModel):
-    """What a suppression and a consent have in common."""
+    """The common fields of suppressions and consents."""
 
-    phone_number: PhoneNumber = Field(description="E.164; other spellings of it are normalized.")
+    phone_number: PhoneNumber = Field(description="E.164; other formats are normalized.")
     purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(None, description="Only calls for this purpose.")
     source: Words = Field(None, description="Where it comes from.", examples=["web form"])
-    expires_at: _Expiry = Field(None, description="Until when it holds; null or an empty text: for ever.")
+    expires_at: _Expiry = Field(None, description="When it expires; null or an empty text: never.")
 
 
 class SuppressionRequest(_RuleRequest):
-    """A number that is not called any more. Fields that are not listed are ignored."""
+    """A number that is no longer called. Unknown fields are ignored."""
 
     agent_id: Annotated[str | None, NO_EMPTY_TEXT] = Field(
         None,
-        description="Only calls of this agent. Without it and purpose: all calls of the account.",
+        description="Only calls of this agent. Without agent and purpose: all calls of the account.",
         examples=[EXAMPLE_AGENT_ID],
     )
-    reason: Words = Field(None, description="Why; shown with the calls that it ends.", examples=["opted out"])
+    reason: Words = Field(None, description="The reason, shown with the calls that it ends.", examples=["opted out"])
 
     def to_new_rule(self) -> NewRule:
         return NewRule(
@@ -108,9 +108,11 @@ class SuppressionRequest(_RuleRequest):
 
 
 class ConsentRequest(_RuleRequest):
-    """A consent to calls that a number has given. Fields that are not listed are ignored."""
+    """A number's consent to be called. Unknown fields are ignored."""
 
-    given_at: Annotated[Instant, AfterValidator(_was)] = Field(description="When it was given; it holds from then on.")
+    given_at: Annotated[Instant, AfterValidator(_was)] = Field(
+        description="When the consent was given; it is valid from then on."
+    )
     proof: Words = Field(None, description="Where the consent can be found.", examples=["form 4711"])
 
     def to_new_rule(self) -> NewRule:
@@ -126,10 +128,12 @@ class ConsentRequest(_RuleRequest):
 
 
 class RuleRead(TypedDict):
-    """What suppressions and consents have in common. The number itself is not kept."""
+    """The common fields of suppressions and consents. The number itself is not stored."""
 
-    id: Annotated[str, Field(description="A keyed hash of the number, and what the rule covers.")]
-    last_four: Annotated[str | None, Field(description="Of the number; null once the person was erased.")]
+    id: Annotated[str, Field(description="A keyed hash of the number, and the rule's scope.")]
+    last_four: Annotated[
+        str | None, Field(description="The number's last four digits; null once the person has been erased.")
+    ]
     purpose: str | None
     source: str | None
     created_at: Timestamp
@@ -151,34 +155,34 @@ class ConsentRead(RuleRead):
 
 
 class ConsentsAdded(TypedDict):
-    """The consents as they are now."""
+    """The consents after the change."""
 
     message: Literal["success"]
     consents: list[ConsentRead]
 
 
 class SuppressionsAdded(TypedDict):
-    """The suppressions as they are now, and the calls that they ended."""
+    """The suppressions after the change, and the calls that they ended."""
 
     message: Literal["success"]
     suppressions: list[SuppressionRead]
-    canceled_executions: Annotated[list[str], Field(description="Waiting and ringing calls that ended at once.")]
+    canceled_executions: Annotated[list[str], Field(description="Waiting and ringing calls that were ended at once.")]
     complete: Annotated[
         bool,
         Field(
-            description="`false`: there was no time to look for all of them. None of the rest is dialled; they end at"
-            " their time. Repeat the request to end them now."
+            description="`false`: there was no time to find all such calls. The others are not dialled and end when"
+            " they become due. Repeat the request to end them now."
         ),
     ]
 
 
 class RuleRemoved(TypedDict):
-    """What was removed: one, or none."""
+    """How many rules were removed: one or none."""
 
     message: Literal["success"]
     state: Literal["deleted"]
     deleted: int
-    canceled_executions: Annotated[list[str], Field(description="Calls that ended for want of the consent.")]
+    canceled_executions: Annotated[list[str], Field(description="Calls that were ended because they need the consent.")]
 
 
 def suppression_json(rule: NumberRule) -> SuppressionRead:
@@ -207,7 +211,7 @@ def _common(rule: NumberRule) -> RuleRead:
 
 
 def form_of_json(text: str) -> Form:
-    """A JSON object as the equivalent form; null is as good as left out. Raises `InvalidInput`."""
+    """A JSON object as the equivalent form; null values are left out. Raises `InvalidInput`."""
     form = Form()
     known = {*SuppressionRequest.model_fields, *ConsentRequest.model_fields}
     for name, value in read_json_object(text).items():
@@ -219,8 +223,8 @@ def form_of_json(text: str) -> Form:
 
 
 def _requests(form: Form, model: type[SuppressionRequest] | type[ConsentRequest]) -> list[NewRule]:
-    """The rules of a request: one, or a row of `file` for each, whose empty cells are filled in from the other fields.
-    Raises `InvalidInput`, naming each field or row at fault: nothing is added then."""
+    """The rules of a request: one, or one for each row of `file`, whose empty cells take the other fields' values.
+    Raises `InvalidInput`, naming each invalid field or row."""
     fields = {name: texts[-1] for name, texts in form.values.items()}
     file = form.files.get("file")
     if file is None:
@@ -246,7 +250,7 @@ def _requests(form: Form, model: type[SuppressionRequest] | type[ConsentRequest]
 
 
 def _rows(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, cells that are not empty) of each row of a CSV. Raises `InvalidInput`."""
+    """(line, non-empty cells) of each row of a CSV. Raises `InvalidInput`."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeError as error:
@@ -267,8 +271,8 @@ def _rows(content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def form_bodies() -> dict[str, dict[str, Any]]:
-    """The documented bodies of the routes that add rules, by operation id: JSON. Descriptions tell of files, because
-    openapi-python-client 0.29 generates code that fails for several media types without other parameters."""
+    """The documented JSON bodies of the routes that add rules, by operation id. Files are only mentioned in
+    descriptions: openapi-python-client 0.29 generates failing code for several media types without other parameters."""
     bodies = {}
     requests: dict[str, type[BaseModel]] = {"add_suppressions": SuppressionRequest, "add_consents": ConsentRequest}
     for operation, model in requests.items():
@@ -291,14 +295,14 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 # ---- signatures ---
 
 SIGNED = re.compile("/executions/([^/]+)/suppress")
-"""Paths for which a signature by the account's webhook secret is enough."""
+"""Paths that accept a signature by the account's webhook secret instead of an API key."""
 REQUEST_ID = "suppress-"
-"""What a signed request's `webhook-id` begins with; the id of its execution follows. So neither a webhook that Redial
-sent, with the same secret, nor a request for another execution is taken for it."""
+"""The prefix of a signed request's `webhook-id`, followed by the execution's id. It tells such a request apart from
+webhooks sent by Redial, which have the same secret, and from requests for other executions."""
 
 
 def account_of_signature(execution_id: str, headers: Mapping[str, str], body: bytes) -> str:
-    """The account of the execution, whose webhook secret has signed the request. Raises `Unauthorized`."""
+    """The account of the execution, if its webhook secret has signed the request. Raises `Unauthorized`."""
     lower = {name.lower(): value for name, value in headers.items()}
     execution = services().executions.get(known_id(execution_id, "execution"))
     account = None if execution is None else services().accounts.get(execution.account_id)
@@ -316,30 +320,31 @@ def account_of_signature(execution_id: str, headers: Mapping[str, str], body: by
 # ---- routes ---
 
 _MANY = (
-    f" Many come as multipart/form-data, with a CSV in the field `file`: at most {MOST_ADDED} rows, whose columns are"
-    " named as the other fields; a field of the form fills in empty cells. It is taken whole, or not at all."
+    f" To add many, send multipart/form-data with a CSV of at most {MOST_ADDED} rows in the field `file`. Its columns"
+    " are named like the other fields; form fields fill in empty cells. The file is accepted as a whole or not at all."
 )
-OfNumber = Annotated[PhoneNumber | None, Query(description="Of this number. This is exact at once.")]
+OfNumber = Annotated[PhoneNumber | None, Query(description="Only those of this number, including the newest.")]
 WhoseNumber = Annotated[PhoneNumber, Query()]
-OfAgent = Annotated[str | None, Query(description="Those that name this agent.")]
-OfPurpose = Annotated[Purpose | None, Query(description="Those that name this purpose.")]
+OfAgent = Annotated[str | None, Query(description="Only those that name this agent.")]
+OfPurpose = Annotated[Purpose | None, Query(description="Only those that name this purpose.")]
 
 
 @router.post(
     "/suppressions",
-    summary="Stop calling a number, or many",
-    description="From the answer on no call to it is dialled, whatever its agent, batch and guardrails. Calls that wait"
-    " or ring are `canceled` at once. Adding one again replaces its reason, source and expiry." + _MANY,
+    summary="Stop calling one or many numbers",
+    description="From the response on, no call to the number is dialled, regardless of agent, batch and guardrails."
+    " Waiting and ringing calls are `canceled` at once. Adding a suppression again replaces its reason, source and"
+    " expiry." + _MANY,
     tags=["suppressions"],
     operation_id="add_suppressions",
-    responses=answers(200, "They hold from now on.", SuppressionsAdded, 400, 404, 413),
+    responses=answers(200, "The suppressions are in effect.", SuppressionsAdded, 400, 404, 413),
 )
 def post_suppressions() -> Response[Any]:
     return _suppressed(_requests(CURRENT.get().form, SuppressionRequest))
 
 
 def _note(kind: RuleKind, new: Sequence[NewRule]) -> None:
-    """Note the rules for the audit record: the number of one, how many there are, and what they cover."""
+    """Record the rules for the audit record: how many, their scopes, and the masked number if there is only one."""
     note_resource(kind, masked(new[0].number) if len(new) == 1 else None)
     scopes = sorted({scope_of(one.agent_id, one.purpose) for one in new})
     note_details(added=len(new), scopes=[scope for scope in scopes if scope])
@@ -360,11 +365,13 @@ def _suppressed(new: Sequence[NewRule]) -> Response[Any]:
 
 @router.get(
     "/suppressions",
-    summary="Your suppressions, newest first",
-    description="A suppression that was just added may be missing for a moment, unless phone_number is given.",
+    summary="List your suppressions, newest first",
+    description="A suppression that was just added may be missing briefly, unless phone_number is given.",
     tags=["suppressions"],
     operation_id="list_suppressions",
-    responses=answers(200, "Them, or the first part of them.", list[SuppressionRead], 400, 404, 413, headers=HEADERS),
+    responses=answers(
+        200, "All suppressions, or a part of them.", list[SuppressionRead], 400, 404, 413, headers=HEADERS
+    ),
 )
 def get_suppressions(
     phone_number: OfNumber = None,
@@ -382,10 +389,11 @@ def get_suppressions(
 @router.delete(
     "/suppressions",
     summary="Remove a suppression",
-    description="By its number and what it covers: agent, purpose, both or neither. Removing it again changes nothing.",
+    description="Identified by its number and scope: agent, purpose, both or neither. Removing it again changes"
+    " nothing.",
     tags=["suppressions"],
     operation_id="delete_suppression",
-    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400, 404),
+    responses=answers(200, "Removed, or it did not exist.", RuleRemoved, 400, 404),
 )
 def delete_suppression(phone_number: WhoseNumber, agent_id: OfAgent = None, purpose: OfPurpose = None) -> Response[Any]:
     return _removed(RuleKind.SUPPRESSION, phone_number, _scope(agent_id, purpose))
@@ -394,11 +402,12 @@ def delete_suppression(phone_number: WhoseNumber, agent_id: OfAgent = None, purp
 @router.post(
     "/executions/<execution_id>/suppress",
     summary="Stop calling the number of a call",
-    description="As POST /suppressions. For webhook receivers and agents' tools without an API key a signature by the"
-    f" account's webhook secret is enough (Standard Webhooks), with the webhook-id `{REQUEST_ID}<execution_id>`.",
+    description="Works like POST /suppressions. Webhook receivers and agents' tools without an API key can sign the"
+    " request with the account's webhook secret (Standard Webhooks) and the webhook-id"
+    f" `{REQUEST_ID}<execution_id>`.",
     tags=["suppressions"],
     operation_id="suppress_execution",
-    responses=answers(200, "It holds from now on.", SuppressionsAdded, 400, 404, 413),
+    responses=answers(200, "The suppression is in effect.", SuppressionsAdded, 400, 404, 413),
 )
 def post_execution_suppress(execution_id: str) -> Response[Any]:
     execution = services().executions.get(known_id(execution_id, "execution"))
@@ -411,11 +420,12 @@ def post_execution_suppress(execution_id: str) -> Response[Any]:
 
 @router.post(
     "/consents",
-    summary="Store a consent to calls, or many",
-    description="Agents with `consent_required` call only numbers with one. Adding one again replaces it." + _MANY,
+    summary="Store one or many consents to be called",
+    description="Agents with `consent_required` call only numbers with a consent. Adding a consent again replaces it."
+    + _MANY,
     tags=["consents"],
     operation_id="add_consents",
-    responses=answers(200, "They hold from now on.", ConsentsAdded, 400, 413),
+    responses=answers(200, "The consents are in effect.", ConsentsAdded, 400, 413),
 )
 def post_consents() -> Response[Any]:
     new = _requests(CURRENT.get().form, ConsentRequest)
@@ -426,11 +436,11 @@ def post_consents() -> Response[Any]:
 
 @router.get(
     "/consents",
-    summary="The consents of numbers, newest first",
-    description="A consent that was just added may be missing for a moment, unless phone_number is given.",
+    summary="List consents, newest first",
+    description="A consent that was just added may be missing briefly, unless phone_number is given.",
     tags=["consents"],
     operation_id="list_consents",
-    responses=answers(200, "Them, or the first part of them.", list[ConsentRead], 400, 413, headers=HEADERS),
+    responses=answers(200, "All consents, or a part of them.", list[ConsentRead], 400, 413, headers=HEADERS),
 )
 def get_consents(
     phone_number: OfNumber = None,
@@ -446,17 +456,18 @@ def get_consents(
 @router.delete(
     "/consents",
     summary="Withdraw a consent",
-    description="By its number, and its purpose if it has one. Calls that wait or ring and need it end at once.",
+    description="Identified by its number, and its purpose if it has one. Waiting and ringing calls that need it end at"
+    " once.",
     tags=["consents"],
     operation_id="delete_consent",
-    responses=answers(200, "It is removed, or was not there.", RuleRemoved, 400),
+    responses=answers(200, "Removed, or it did not exist.", RuleRemoved, 400),
 )
 def delete_consent(phone_number: WhoseNumber, purpose: OfPurpose = None) -> Response[Any]:
     return _removed(RuleKind.CONSENT, phone_number, _scope(None, purpose))
 
 
 def _scope(agent_id: str | None, purpose: str | None) -> str | None:
-    """What rules cover, as text; None: not asked for."""
+    """The scope of rules as text; None: the request names none."""
     return scope_of(None if agent_id is None else known_id(agent_id, "agent"), purpose) or None
 
 

@@ -1,4 +1,4 @@
-"""The route of numbers: what is known about one, and what would happen if it were called now."""
+"""The route of numbers: what is known about a number, and whether it could be called now."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -26,8 +26,8 @@ router = new_router()
 
 
 class CalledNow(TypedDict):
-    """What would become of an attempt now. `gates`: in order, up to the first that does not allow it. `earliest_at`:
-    when a call of the agent would be dialled; null: never, or no agent is named."""
+    """Whether an attempt would be dialled now. `gates`: in order, up to the first that does not allow the attempt.
+    `earliest_at`: when a call of the agent would be dialled; null: never, or no agent is given."""
 
     is_dialled: bool
     gates: list[GateRead]
@@ -36,8 +36,8 @@ class CalledNow(TypedDict):
 
 
 class LimitUse(TypedDict):
-    """A cap that applies. `owner`: the account, the policy or the agent; `attempts`: how many of the `allowed` are
-    used, over all calls of the account to the number; `opens_at`: when the next is allowed, if none is now."""
+    """A cap that applies. `owner`: the account, the policy or the agent; `attempts`: how many of the `allowed` attempts
+    are used, by all calls of the account to the number; `opens_at`: when the next is allowed, if none is now."""
 
     owner: str
     limit: Annotated[str, Field(examples=["3/24h"])]
@@ -47,17 +47,23 @@ class LimitUse(TypedDict):
 
 
 class NumberRead(TypedDict):
-    """A number, as the account knows it."""
+    """What the account knows about a number."""
 
     phone_number: str
-    countries: Annotated[list[str], Field(description="Those that it may be in: ISO 3166 codes.")]
-    time_zones: Annotated[list[str], Field(description="Those that it may be in: the agent's, or by its prefix.")]
+    countries: Annotated[list[str], Field(description="Countries that it may be in: ISO 3166 codes.")]
+    time_zones: Annotated[
+        list[str], Field(description="Time zones that it may be in: the agent's, or derived from the number.")
+    ]
     suppressions: list[SuppressionRead]
     consents: list[ConsentRead]
-    limits: Annotated[list[LimitUse], Field(description="Of the account, and of the agent or its policy.")]
+    limits: Annotated[list[LimitUse], Field(description="Caps of the account, and of the agent or its policy.")]
     last_attempt_at: Timestamp | None
-    last_conversation_at: Annotated[Timestamp | None, Field(description="When it ended; of the last 31 days.")]
-    live_execution_id: Annotated[str | None, Field(description="The call to it that is being placed, or is up.")]
+    last_conversation_at: Annotated[
+        Timestamp | None, Field(description="When the last conversation within 31 days ended.")
+    ]
+    live_execution_id: Annotated[
+        str | None, Field(description="The execution whose call to the number is being placed or is live.")
+    ]
     now: CalledNow
 
 
@@ -66,16 +72,17 @@ class NumberRead(TypedDict):
 
 @router.get(
     "/numbers/<phone_number>",
-    summary="What is known about a number",
-    description="Where it is, its suppressions and consents, how much of its contact limits is used, and what the gates"
-    " would decide about a call now: all of them for an agent, and without one those that depend on the number alone.",
+    summary="Look up a number",
+    description="Shows where the number is, its suppressions and consents, how much of its contact limits is used, and"
+    " what the gates would decide about a call now: all gates for an agent; without one, only those that depend on the"
+    " number alone.",
     tags=["contacts"],
     operation_id="get_number",
-    responses=answers(200, "The number, as it is now.", NumberRead, 400, 404),
+    responses=answers(200, "What is known about the number now.", NumberRead, 400, 404),
 )
 def get_number(
     phone_number: InPath,
-    agent_id: Annotated[str | None, Query(description="For a call of this agent, by its rules.")] = None,
+    agent_id: Annotated[str | None, Query(description="Apply this agent's rules.")] = None,
 ) -> Response[Any]:
     now = system.now()
     agent_id = None if agent_id is None else known_id(agent_id, "agent")

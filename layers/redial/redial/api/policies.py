@@ -1,4 +1,4 @@
-"""Routes of policies: make the next version of one, list them, read one."""
+"""Routes of policies: create a version, list policies, read one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -39,8 +39,8 @@ PresetName = Annotated[str, AfterValidator(_preset), Field(json_schema_extra={"e
 
 
 class PolicyRequest(BaseModel):
-    """The rules of a policy's next version. Null: left out, so the agent's rule applies. Fields that are not listed are
-    ignored."""
+    """The rules of a policy's next version. Null: the policy has no such rule, so the agent's applies. Unknown fields
+    are ignored."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -56,24 +56,22 @@ class PolicyRequest(BaseModel):
         }
     )
 
-    preset: PresetName | None = Field(
-        None, description="Rules to start from: those of the preset that the request does not give."
-    )
+    preset: PresetName | None = Field(None, description="A preset whose rules are copied where the request gives none.")
     calling_guardrails: CallingGuardrails | None = None
     contact_limits: ContactLimits | None = None
     expires_after_minutes: ExpiresAfter | None = Field(
-        None, description="No attempt of a call starts so long after its scheduled_at, or its creation."
+        None, description="Minutes after scheduled_at, or else after creation, from which no attempt of a call starts."
     )
     consent_required: Flag | list[Country] | None = Field(
         None,
-        description="As in an agent's configuration. false: as good as null.",
+        description="As in an agent's configuration; false counts as null.",
         json_schema_extra={"examples": [True]},
     )
     purpose: Annotated[Purpose | None, NO_EMPTY_TEXT] = Field(None, description="What the calls are for.")
     retry_config: RetryConfig | None = None
 
     def to_policy(self, name: str, given: Mapping[str, Any], now: datetime) -> Policy:
-        """`given`: the request as it was sent, with the rules of its preset."""
+        """The policy, without a version yet. `given`: the request as sent, completed with the rules of its preset."""
         config = {name: given[name] for name in PolicyRequest.model_fields if given.get(name) not in (None, "")}
         if self.preset is not None:
             config["preset_as_of"] = presets()[self.preset]["as_of"]
@@ -99,24 +97,26 @@ class PolicyRead(TypedDict):
 
     name: str
     version: int
-    policy: Annotated[str, Field(description="How calls, batches and agents name it.", examples=["lead-outreach@3"])]
+    policy: Annotated[
+        str, Field(description="The name that calls, batches and agents use.", examples=["lead-outreach@3"])
+    ]
     created_at: Timestamp
     calling_guardrails: Annotated[CallingGuardrails | None, Field(description="As sent.")]
     contact_limits: ContactLimitsRead | None
     expires_after_minutes: int | None
-    consent_required: Annotated[bool | list[str], Field(description="As sent; false where it was left out.")]
+    consent_required: Annotated[bool | list[str], Field(description="As sent; false if it was left out.")]
     purpose: str | None
     retry_config: RetryConfigEcho | None
     preset: Annotated[str | None, Field(description="The preset from which rules were copied.")]
-    preset_as_of: Annotated[str | None, Field(description="As the preset was then.")]
+    preset_as_of: Annotated[str | None, Field(description="The preset's `as_of` when its rules were copied.")]
     holidays: Annotated[list[Holiday], Field(description="The holidays on which no call starts.")]
     holidays_until: Annotated[
-        str | None, Field(description="Holidays after this date are not known: save the rules again before.")
+        str | None, Field(description="Holidays after this date are unknown: save the rules again before it.")
     ]
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
-    """A version as JSON: `PolicyRead`."""
+    """A policy's version as JSON: `PolicyRead`."""
     return {
         "name": policy.name,
         "version": policy.version,
@@ -141,12 +141,12 @@ _TAG = re.compile(r'(?:W/)?"?([^",]*)"?')
 
 
 def _tags(header: str) -> set[str]:
-    """The entity tags of a header: versions as digits, or `*`. Weak ones, and ones without quotes, are as good."""
+    """The entity tags of a header: versions as digits, or `*`. Weak and unquoted tags are accepted too."""
     return {found[1] for one in header.split(",") if (found := _TAG.fullmatch(one.strip()))}
 
 
 def _condition(if_match: str | None, if_none_match: str | None) -> Callable[[int], bool]:
-    """Whether a request with these headers applies to a policy at that version; 0: there is none."""
+    """A function that tells whether the headers permit a change, given the policy's latest version (0: none exists)."""
 
     def is_met(version: int) -> bool:
         if if_match is not None:
@@ -181,21 +181,22 @@ def _answer(policy: Policy, status: int = 200) -> Response[Any]:
 
 @router.put(
     "/policies/<name>",
-    summary="Make a policy, or its next version",
-    description="Versions never change: calls that exist keep theirs. The same rules again make no new version. With"
-    ' `If-Match: "3"`, the ETag of a version, it is made only if that is still the latest; with `If-None-Match: *`'
-    " only if there is no such policy yet; else 412. Without either, the last request wins.",
+    summary="Create a policy or its next version",
+    description="Versions never change: existing calls keep theirs. Sending the same rules again creates no version."
+    ' With `If-Match: "3"` (a version\'s ETag), a version is created only if that one is still the latest; with'
+    " `If-None-Match: *` only if the policy does not exist yet. Otherwise the response is 412. Without either header,"
+    " the last request wins.",
     tags=["policies"],
     operation_id="put_policy",
-    responses=answers(200, "The policy as it is now.", PolicyRead, 400, 404, 409, 412, 413, headers=_ETAG)
-    | answers(201, "Version 1 was made.", PolicyRead, headers=_ETAG),
+    responses=answers(200, "The policy's latest version.", PolicyRead, 400, 404, 409, 412, 413, headers=_ETAG)
+    | answers(201, "The policy was created, with version 1.", PolicyRead, headers=_ETAG),
 )
 def put_policy(
     name: PolicyName,
     body: Annotated[PolicyRequest, Body()],
     if_match: Annotated[str | None, Header(alias="If-Match", description="The ETag of the latest version.")] = None,
     if_none_match: Annotated[
-        str | None, Header(alias="If-None-Match", description="`*`: only if there is none.")
+        str | None, Header(alias="If-None-Match", description="`*`: only if the policy does not exist.")
     ] = None,
 ) -> Response[Any]:
     given = router.current_event.json_body
@@ -215,10 +216,10 @@ def put_policy(
 
 @router.get(
     "/policies",
-    summary="Your policies, by name",
+    summary="List your policies, by name",
     tags=["policies"],
     operation_id="list_policies",
-    responses=answers(200, "The latest version of each.", list[PolicyRead]),
+    responses=answers(200, "The latest version of each policy.", list[PolicyRead]),
 )
 def get_policies() -> Response[Any]:
     return answer([policy_json(one) for one in services().policies.all(account_id())])
@@ -226,12 +227,12 @@ def get_policies() -> Response[Any]:
 
 @router.get(
     "/policies/presets",
-    summary="Presets: rules to start from",
-    description="Common needs, and rules of countries with their source. They are not legal advice, and apply only"
-    " where a policy copies them: PUT /policies/{name} with `preset`.",
+    summary="List presets: rules to start from",
+    description="Presets for common needs, and rules of countries with their source. They are not legal advice, and"
+    " apply only if a policy copies them: PUT /policies/{name} with `preset`.",
     tags=["policies"],
     operation_id="list_presets",
-    responses=answers(200, "All of them.", list[PresetRead]),
+    responses=answers(200, "All presets.", list[PresetRead]),
 )
 def get_presets() -> Response[Any]:
     return answer(list(presets().values()))
@@ -239,14 +240,14 @@ def get_presets() -> Response[Any]:
 
 @router.get(
     "/policies/<name>",
-    summary="A policy",
+    summary="Get a policy",
     tags=["policies"],
     operation_id="get_policy",
-    responses=answers(200, "Its latest version, or the one that was asked for.", PolicyRead, 400, 404, headers=_ETAG),
+    responses=answers(200, "The latest or the requested version.", PolicyRead, 400, 404, headers=_ETAG),
 )
 def get_policy(
     name: Annotated[str, Path(json_schema_extra={"examples": ["lead-outreach"]})],
-    version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="Without it: the latest.")] = None,
+    version: Annotated[int | None, Query(ge=1, le=MAX_VERSION, description="Default: the latest.")] = None,
 ) -> Response[Any]:
     if POLICY_NAME.fullmatch(name) is None:
         no_such(name, "policy")

@@ -22,21 +22,21 @@ from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
 router = new_router()
 
 RETRY_SECONDS = 10
-"""When to ask again while the file is being read."""
+"""When a client should ask again while the file is being read."""
 
 
 # ---- models ---
 
 
 class PreflightRequest(BaseModel):
-    """What a preflight assumes. Fields that are not listed are ignored."""
+    """The assumptions of a preflight. Unknown fields are ignored."""
 
     scheduled_at: Instant | None = Field(
-        None, description="When the batch would start. Else when it is scheduled to, or now.", json_schema_extra={}
+        None, description="When the batch would start. Default: its scheduled time, else now.", json_schema_extra={}
     )
-    bypass_call_guardrails: Flag | None = Field(None, description="Call outside the calling hours too.")
+    bypass_call_guardrails: Flag | None = Field(None, description="Also call outside calling hours.")
     call_seconds: Annotated[WholeNumber, Field(ge=1, le=86_400)] = Field(
-        120, description="How long an answered call takes on average, for the latest end."
+        120, description="The average length of an answered call, to estimate the latest end."
     )
 
 
@@ -44,30 +44,30 @@ _AS_THINGS_ARE = PreflightRequest(scheduled_at=None, bypass_call_guardrails=None
 
 
 class RejectedRows(TypedDict):
-    """Rows that are no contacts."""
+    """The number of rejected rows, by reason."""
 
-    duplicates: Annotated[int, Field(description="Of an earlier row of the file.")]
-    never_placeable: Annotated[int, Field(description="Their calling hours never open.")]
+    duplicates: Annotated[int, Field(description="Duplicates of an earlier row of the file.")]
+    never_placeable: Annotated[int, Field(description="Rows whose calling hours never open.")]
     others: int
 
 
 class ZoneCount(TypedDict):
-    """Contacts with the same time zones: more than one, where the number does not tell."""
+    """Contacts with the same possible time zones: more than one if the number does not determine it."""
 
     time_zones: list[str]
     contacts: int
 
 
 class CountryCount(TypedDict):
-    """Contacts of a country (ISO 3166, or a calling code such as `+800`)."""
+    """Contacts in a country (ISO 3166, or a calling code such as `+800`)."""
 
     country: str
     contacts: int
 
 
 class LinesNeeded(TypedDict):
-    """Lines and rate. `calls_per_second`: the lower of the batch's and the carrier account's; null: none. `needed`: the
-    lines with which that rate is reached, if every call rings to its end and is answered then."""
+    """Lines and rate. `calls_per_second`: the lower of the batch's and the carrier account's rate; null: no limit.
+    `needed`: the lines needed to reach that rate if every call is answered at the end of its ring timeout."""
 
     available: int
     needed: int | None
@@ -75,8 +75,8 @@ class LinesNeeded(TypedDict):
 
 
 class FinishRead(TypedDict):
-    """When the batch will be finished, if it starts at `starts_at`. Null: not within the time that is looked at, or
-    there is nothing to call."""
+    """When the batch will be finished if it starts at `starts_at`. Null: not within the period that the preflight
+    covers, or there is nothing to call."""
 
     starts_at: Timestamp
     earliest: Timestamp | None
@@ -85,7 +85,7 @@ class FinishRead(TypedDict):
 
 
 class PreflightRead(TypedDict):
-    """What starting the batch would mean. Each contact is counted in one of `suppressed`, `without_consent`,
+    """What would happen if the batch started. Each contact is counted in one of `suppressed`, `without_consent`,
     `never_placeable` and `to_be_called`."""
 
     batch_id: str
@@ -97,7 +97,7 @@ class PreflightRead(TypedDict):
     without_consent: int
     never_placeable: int
     to_be_called: int
-    shared_contacts: Annotated[list[SharedContacts], Field(description="Contacts that running batches have too.")]
+    shared_contacts: Annotated[list[SharedContacts], Field(description="Contacts that running batches also have.")]
     attempts_per_contact: int
     worst_case_calls: int
     lines: LinesNeeded
@@ -117,7 +117,7 @@ _Name = TypeVar("_Name", str, tuple[str, ...])
 
 
 def _most_first(counts: Counter[_Name]) -> list[tuple[_Name, int]]:
-    """By count, the largest first, then by name: the same for the same file."""
+    """Sorted by count, largest first, then by name, so that a file always gives the same order."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -161,12 +161,12 @@ def preflight_json(found: Preflight) -> PreflightRead:
 
 @router.post(
     "/batches/<batch_id>/preflight",
-    summary="What starting a batch would mean",
-    description="Whom it would call and whom not, how often, and when it would be finished, at most "
+    summary="Preview what a batch would do",
+    description="Estimates which contacts it would call, how often, and when it would be finished, at most "
     f"{LONGEST.days} days ahead. Nothing is dialled or changed. For batches that have not started.",
     tags=["batches"],
     operation_id="preflight_batch",
-    responses=answers(200, "As things are now.", PreflightRead, 400, 404, 409, 413)
+    responses=answers(200, "The estimate, as of now.", PreflightRead, 400, 404, 409, 413)
     | answers(202, "The file is being read; ask again later.", PreflightPending, 400, 404, 409, 413),
 )
 def post_batch_preflight(

@@ -1,4 +1,4 @@
-"""Presets of policies, from `presets.toml`: rules to copy into a policy of one's own."""
+"""Policy presets, from `presets.toml`: rules to copy into your own policy."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -17,10 +17,10 @@ class PresetRead(TypedDict):
     title: str
     source: Annotated[str | None, Field(description="The rule's citation; null for a common need.")]
     url: str | None
-    as_of: Annotated[str | None, Field(description="When the rules were compared with the source.")]
-    review_by: Annotated[str | None, Field(description="By when they are compared again.")]
+    as_of: Annotated[str | None, Field(description="When the rules were last compared with the source.")]
+    review_by: Annotated[str | None, Field(description="When they must be compared again.")]
     not_covered: str | None
-    rules: Annotated[dict[str, Any], Field(description="As PUT /policies/{name} takes them.")]
+    rules: Annotated[dict[str, Any], Field(description="The rules, in the format of PUT /policies/{name}.")]
 
 
 @cache

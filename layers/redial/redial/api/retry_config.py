@@ -14,7 +14,7 @@ assert tuple(RETRYABLE) == ("no-answer", "busy", "failed", "error")  # mypy need
 
 
 class RetryConfig(BaseModel):
-    """Whether and when a call that failed is made again. While it is off, an invalid field counts as left out."""
+    """Whether and when a failed call is retried. If `enabled` is false, invalid fields are ignored."""
 
     enabled: Flag = False
     max_retries: WholeNumber = Field(
@@ -22,14 +22,15 @@ class RetryConfig(BaseModel):
     )
     retry_on_statuses: list[RetryableStatus] = Field(
         [str(status) for status in DEFAULT_STATUSES],  # type: ignore[misc]  # the assert above keeps them the same
-        description="How an attempt must have ended to be followed by another.",
+        description="The outcomes that are retried.",
     )
-    retry_on_voicemail: Flag = Field(False, description="Also try again after a machine has answered.")
+    retry_on_voicemail: Flag = Field(False, description="Also retry if a machine has answered.")
     retry_intervals_minutes: list[Annotated[WholeNumber, Field(ge=1, le=MAX_INTERVAL_MINUTES)]] = Field(
         list(DEFAULT_INTERVALS_MINUTES),
         min_length=1,
         max_length=MAX_INTERVALS,
-        description="Minutes from the end of a failed attempt to the next. Fewer than the retries: the last repeats.",
+        description="Minutes from the end of each failed attempt to the next. If there are fewer intervals than"
+        " retries, the last one repeats.",
     )
 
     @model_validator(mode="wrap")

@@ -1,4 +1,4 @@
-"""Which scope of an API key each route needs, and which routes a key may use that is restricted to agents."""
+"""The API key scope that each route needs, and the routes that a key restricted to agents may use."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,17 @@ _SCOPES = {
         *("list_keys", "create_key", "revoke_key", "list_audit", "export_audit"),
     ),
 }
-"""By operation id. Any other GET needs `read`."""
+"""Operation ids by scope. Any other GET needs `read`."""
 _NEEDED = {operation: scope for scope, operations in _SCOPES.items() for operation in operations}
 
 
 def needed_scope(method: str, operation_id: str) -> KeyScope:
-    """What a key must have for this route. A route that is not listed needs `admin`."""
+    """The scope that a key needs for this route: for unlisted routes `read` (GET) or `admin`."""
     return _NEEDED.get(operation_id, KeyScope.READ if method == "GET" else KeyScope.ADMIN)
 
 
 def check_scope(caller: Caller, method: str, operation_id: str) -> None:
-    """Raises `Forbidden`."""
+    """Raises `Forbidden` if the key lacks the route's scope."""
     needed = needed_scope(method, operation_id)
     if needed not in caller.rights.scopes:
         has = ", ".join(caller.rights.scopes)
@@ -57,13 +57,13 @@ _OF_AGENTS: dict[str, tuple[str, ...]] = {
     "list_suppressions": ("agent_id",),
     "delete_suppression": ("agent_id",),
 }
-"""The operations that have a narrower view for a key that is restricted to agents (`usecases/narrowed.py`), each with
-the parameters one of which names what it is about. All others are about the whole account."""
+"""The operations that a key restricted to agents may use, with a narrower view (`usecases/narrowed.py`). Values: query
+parameters, at least one of which is required. All other operations concern the whole account."""
 
 
 def check_agents(caller: Caller, operation_id: str, query: Mapping[str, str]) -> None:
-    """Raises `Forbidden` for a route about the whole account, and `NotFound` for a parameter `agent_id` that names
-    another agent, if the key is restricted to agents. `usecases/narrowed.py` does the rest."""
+    """For a key restricted to agents: raises `Forbidden` for a route that concerns the whole account, and `NotFound` if
+    the parameter `agent_id` names another agent. `usecases/narrowed.py` restricts the rest."""
     agents = caller.rights.agents
     if agents is None:
         return

@@ -1,4 +1,4 @@
-"""Routes of the service itself: health, and the documentation as OpenAPI and as a page."""
+"""Routes of the service itself: health, and the documentation as OpenAPI and as an HTML page."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ router = new_router()
 
 
 class Index(TypedDict):
-    """Where the documentation is."""
+    """Links to the documentation."""
 
     name: Literal["Redial"]
     version: str
@@ -51,11 +51,11 @@ def get_health() -> Response[Any]:
 
 @router.get(
     "/",
-    summary="What this is",
+    summary="Show the version and links to the documentation",
     tags=["service"],
     operation_id="index",
     openapi_extensions={"security": []},
-    responses={200: {"description": "Where the documentation is.", "content": {JSON: {"model": Index}}}},
+    responses={200: {"description": "Links to the documentation.", "content": {JSON: {"model": Index}}}},
 )
 def get_index() -> Response[Any]:
     return answer(Index(name="Redial", version=__version__, documentation="/docs", openapi="/openapi.json"))
@@ -63,12 +63,12 @@ def get_index() -> Response[Any]:
 
 @router.get(
     "/favicon.ico",
-    summary="No icon",
-    description="Browsers ask for it.",
+    summary="Favicon (empty)",
+    description="Browsers request it.",
     tags=["service"],
     operation_id="favicon",
     openapi_extensions={"security": []},
-    responses={204: {"description": "There is none.", "content": {}}},
+    responses={204: {"description": "There is no icon.", "content": {}}},
 )
 def get_favicon() -> Response[Any]:
     return Response(status_code=204, body="", headers={"Cache-Control": "max-age=86400"})
@@ -76,7 +76,7 @@ def get_favicon() -> Response[Any]:
 
 @router.get(
     "/openapi.json",
-    summary="The OpenAPI document",
+    summary="Get the OpenAPI document",
     tags=["service"],
     operation_id="openapi",
     openapi_extensions={"security": []},
@@ -111,7 +111,7 @@ def openapi_document() -> str:
 
 
 def _tidy(operation: dict[str, Any]) -> None:
-    """Remove null as a value of optional parameters: a parameter that is not given is absent."""
+    """Remove null from the types of optional parameters: a parameter without a value is left out."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         if {"type": "null"} in schema.get("anyOf", ()):
@@ -120,9 +120,9 @@ def _tidy(operation: dict[str, Any]) -> None:
 
 
 def _describe_defaults(document: dict[str, Any]) -> None:
-    """Name the defaults of requests in descriptions only, also in schemas that answers share with them. Generated
-    clients send the default of a property that is not given, which a PATCH must not do (openapi-python-client), or
-    require the property (openapi-typescript)."""
+    """Move the defaults of requests into descriptions, also in schemas that responses share. Generated clients would
+    otherwise send the default of a missing property, which a PATCH must not do (openapi-python-client), or require the
+    property (openapi-typescript)."""
     schemas = document["components"]["schemas"]
     bodies = [operation.get("requestBody") for path in document["paths"].values() for operation in path.values()]
     for schema in (*bodies, *(schemas[name] for name in _reached(bodies, schemas))):
@@ -156,8 +156,8 @@ def _reached(value: Any, schemas: dict[str, Any]) -> set[str]:
 
 @router.get(
     "/llms.txt",
-    summary="What this is, as plain text",
-    description="Markdown, with links to the documentation as plain Markdown; see llmstxt.org.",
+    summary="Describe this API as plain text",
+    description="Markdown, with links to the documentation in plain Markdown; see llmstxt.org.",
     tags=["service"],
     operation_id="llms_text",
     openapi_extensions={"security": []},
@@ -171,7 +171,7 @@ def get_llms_text() -> Response[Any]:
 
 @router.get(
     "/docs",
-    summary="This documentation as a page",
+    summary="Show this documentation as an HTML page",
     tags=["service"],
     operation_id="docs",
     compress=True,

@@ -19,14 +19,14 @@ router = new_router()
 
 # ---- models ---
 
-Share = Annotated[float | None, Field(description="Answered by a person, from 0 to 1; null without attempts.")]
+Share = Annotated[float | None, Field(description="Share answered by a person, 0 to 1; null without attempts.")]
 Interval = Annotated[
     list[float] | None, Field(min_length=2, max_length=2, description="95 % interval of the rate (Wilson's score).")
 ]
 
 
 class RateJson(TypedDict):
-    """Attempts, and those that a person answered."""
+    """The number of attempts, and how many of them a person answered."""
 
     attempts: int
     answers: int
@@ -35,21 +35,21 @@ class RateJson(TypedDict):
 
 
 class ValueJson(RateJson):
-    """The attempts with one value, such as those of one caller id. `outcomes`: how they ended."""
+    """The attempts with one value, such as one caller id. `outcomes`: how they ended."""
 
     value: str
     outcomes: dict[str, int]
 
 
 class GapJson(ValueJson):
-    """Attempts so long after the end of the attempt before; null: no bound."""
+    """Attempts by the time since the end of the previous attempt, in minutes. Null: no bound."""
 
     from_minutes: int | None
     to_minutes: int | None
 
 
 class ReachJson(TypedDict):
-    """Contacts that a person had answered for by this attempt."""
+    """All contacts, and how many were reached: a person had answered this attempt or an earlier one."""
 
     attempt: int
     contacts: int
@@ -59,8 +59,8 @@ class ReachJson(TypedDict):
 
 
 class CarrierCost(TypedDict):
-    """What the carrier charges, in one currency. `attempts`: those whose price it told by their end. `per_answer`: null
-    without an answer, and unless the price of every attempt is known in this currency."""
+    """What the carrier charges, in one currency. `attempts`: attempts whose price it reported by their end.
+    `per_answer`: null without an answer, and unless the price of every attempt is known in this currency."""
 
     currency: str
     amount: float
@@ -69,7 +69,7 @@ class CarrierCost(TypedDict):
 
 
 class RedialCost(TypedDict):
-    """What AWS charges for Redial's part, estimated: `attempts` times the list price of an unanswered attempt."""
+    """The estimated AWS cost of Redial: `attempts` times the list price of an unanswered attempt."""
 
     currency: Literal["USD"]
     amount: float
@@ -78,16 +78,16 @@ class RedialCost(TypedDict):
 
 
 class CostJson(TypedDict):
-    """Costs of the attempts. `carrier`: by currency; empty where the carrier told no price by the end of any call, for
-    example because it tells it minutes later."""
+    """Costs of the attempts. `carrier`: by currency; empty if the carrier reported no price by the end of any call, for
+    example because it reports prices minutes later."""
 
     carrier: list[CarrierCost]
     redial: RedialCost
 
 
 class RetryStatistics(TypedDict):
-    """How the contacts first dialled in the period were reached. Days are UTC. `by_local_hour`: by the called number's
-    clock, as `mon 09`; attempts to numbers that may be in several zones of other hours are left out there."""
+    """How contacts first dialled in the period were reached. Days are in UTC. `by_local_hour`: in the called number's
+    local time, such as `mon 09`; it leaves out attempts to numbers whose possible time zones had different hours."""
 
     agent_id: str | None
     batch_id: str | None
@@ -213,22 +213,24 @@ Day = Annotated[
 
 @router.get(
     "/stats/retries",
-    summary="How well retries work",
-    description="Attempts and answers of an account, an agent or a batch, by attempt, gap, local hour, outcome before, "
-    "caller id and country. A finished attempt is counted some minutes after its end, for the day of its contact's "
-    "first dial.",
+    summary="Show how well retries work",
+    description="Attempts and answers of an account, an agent or a batch, by attempt, gap, local hour, previous "
+    "outcome, caller id and country. A finished attempt is counted some minutes after its end, for the day of its "
+    "contact's first dial.",
     tags=["statistics"],
     operation_id="retry_statistics",
     responses=answers(200, "The statistics of the period.", RetryStatistics, 400, 404),
 )
 def retry_statistics(
-    agent_id: Annotated[str | None, Query(description="Of one agent.")] = None,
-    batch_id: Annotated[str | None, Query(description="Of one batch.")] = None,
+    agent_id: Annotated[str | None, Query(description="Only this agent.")] = None,
+    batch_id: Annotated[str | None, Query(description="Only this batch.")] = None,
     first: Annotated[
-        Day | None, Query(alias="from", description=f"First day; else {DEFAULT_PERIOD.days - 1} days before `to`.")
+        Day | None,
+        Query(alias="from", description=f"First day (UTC). Default: {DEFAULT_PERIOD.days - 1} days before `to`."),
     ] = None,
     last: Annotated[
-        Day | None, Query(alias="to", description=f"Last day, at most {LONGEST_PERIOD.days} in all; else today (UTC).")
+        Day | None,
+        Query(alias="to", description=f"Last day (UTC); at most {LONGEST_PERIOD.days} days in all. Default: today."),
     ] = None,
 ) -> Response[Any]:
     end = last or system.now().date()

@@ -28,11 +28,11 @@ router = new_router()
 
 
 MAX_UNDELIVERED = 100
-"""Maximum executions and batches in one answer of `GET /webhooks/undelivered`."""
+"""Maximum executions and batches in one response of `GET /webhooks/undelivered`."""
 
 
 class UndeliveredEvent(TypedDict):
-    """An undelivered event. Details of its last try are null once the log has dropped them. `next_try_at`: when it is
+    """An undelivered event. Details of its last try are null once the log no longer has them. `next_try_at`: when it is
     tried again; null: it was given up."""
 
     sequence: int
@@ -45,8 +45,8 @@ class UndeliveredEvent(TypedDict):
 
 
 class UndeliveredSubject(TypedDict):
-    """An execution or a batch with its undelivered events, oldest first: those given up, and the first pending one
-    where it waits for its next try. One of the two ids is null."""
+    """An execution or a batch with its undelivered events, oldest first: those given up, and the first pending one if
+    it waits for its next try. One of the two ids is null."""
 
     execution_id: str | None
     batch_id: str | None
@@ -55,7 +55,8 @@ class UndeliveredSubject(TypedDict):
 
 
 class UndeliveredList(TypedDict):
-    """Executions and batches with undelivered events; `has_more`: others are listed once these are replayed."""
+    """Executions and batches with undelivered events. `has_more`: there are more, which are listed once these are
+    replayed."""
 
     data: list[UndeliveredSubject]
     has_more: bool
@@ -94,21 +95,21 @@ def undelivered_json(found: UndeliveredEvents) -> UndeliveredSubject:
 
 
 _HEADERS = {
-    "webhook-id": "The same on every try of an event: execution or batch, and its `sequence`.",
-    "webhook-timestamp": "When it was sent: seconds since 1970.",
+    "webhook-id": "The same for every try of an event: the execution or batch, and its `sequence`.",
+    "webhook-timestamp": "When the request was sent, in seconds since 1970.",
     "webhook-signature": "`v1,` and the signature, as in the Standard Webhooks specification; one per live secret.",
 }
 
 
 def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
-    """OpenAPI's `webhooks`, and the schemas that they refer to by name."""
+    """OpenAPI's `webhooks`, and the schemas that they refer to, by name."""
     kinds = {
         "execution": (ExecutionEvent, "A call changed its status", "POST to the agent's `webhook_url`."),
         "batch": (BatchEvent, "A batch changed its status", "POST to the batch's `webhook_url`."),
         "account": (AttentionEvent, "An attention item opened or was resolved", "POST to the account's `webhook_url`."),
         "test": (
             WebhookTestEvent,
-            "A test",
+            "A test event",
             "POST to the URL of `POST /webhooks/test`. It is sent once; its `webhook-id` begins with `test-`.",
         ),
     }
@@ -119,8 +120,10 @@ def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
         for name, meaning in _HEADERS.items()
     ]
     answers = {
-        "2XX": {"description": "Accepted, if answered within 10 seconds. Any other answer: it is sent again later."},
-        "410": {"description": "Given up: it is not sent again."},
+        "2XX": {
+            "description": "Accepted, if it arrives within 10 seconds. After any other response, it is sent again."
+        },
+        "410": {"description": "Given up: the event is not sent again."},
     }
     events = {
         name: {
@@ -144,8 +147,8 @@ def documented_events() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class WebhookTestEvent(TypedDict):
-    """An event that says nothing but that it arrived: answer it with 2xx. `agent_id`: whose webhook is tested; null: a
-    URL by itself."""
+    """An event that only tests the delivery: answer it with 2xx. `agent_id`: the agent whose webhook is tested; null: a
+    URL was given."""
 
     type: Literal["webhook.test"]
     agent_id: str | None
@@ -153,15 +156,17 @@ class WebhookTestEvent(TypedDict):
 
 
 class WebhookTest(BaseModel):
-    """Where a test event goes: give one of the two."""
+    """Where a test event goes: give an agent or a URL."""
 
-    agent_id: Annotated[str | None, Field(description="To the `webhook_url` of this agent.")] = None
-    url: Annotated[CalledUrl | None, Field(description="To this URL, which must be one that can be saved.")] = None
+    agent_id: Annotated[str | None, Field(description="Send it to the `webhook_url` of this agent.")] = None
+    url: Annotated[
+        CalledUrl | None, Field(description="Send it to this URL, which must be permitted as a webhook.")
+    ] = None
 
 
 class WebhookTestResult(TypedDict):
-    """What came of a test event. `accepted`: it was answered with 2xx within 10 seconds. `status_code`: null where no
-    answer came; `error` says why, or why the answer does not count."""
+    """The result of a test event. `accepted`: the endpoint answered with 2xx within 10 seconds. `status_code`: null if
+    there was no response. `error`: why there was none, or why it was not accepted."""
 
     webhook_id: str
     url: str
@@ -172,14 +177,14 @@ class WebhookTestResult(TypedDict):
 
 
 class ReplayStarted(TypedDict):
-    """Events that are sent now, oldest first: those that were given up, and those that waited."""
+    """The call's events that are sent now, oldest first: those given up and those that waited."""
 
     execution_id: str
     replayed: Annotated[list[int], Field(description="Their sequence numbers.")]
 
 
 class BatchReplayStarted(TypedDict):
-    """The same of a batch's own events."""
+    """The batch's own events that are sent now, oldest first: those given up and those that waited."""
 
     batch_id: str
     replayed: list[int]
@@ -190,12 +195,10 @@ class BatchReplayStarted(TypedDict):
 
 @router.get(
     "/webhooks/undelivered",
-    summary="Undelivered events",
+    summary="List undelivered events",
     tags=["webhooks"],
     operation_id="list_undelivered",
-    responses=answers(
-        200, f"At most {MAX_UNDELIVERED} calls and batches that have undelivered events.", UndeliveredList
-    ),
+    responses=answers(200, f"At most {MAX_UNDELIVERED} calls and batches with undelivered events.", UndeliveredList),
 )
 def get_undelivered() -> Response[Any]:
     found = replay.list_undelivered(
@@ -210,11 +213,12 @@ def get_undelivered() -> Response[Any]:
 @router.post(
     "/webhooks/test",
     summary="Send a test event",
-    description="One signed event of the type `webhook.test`, as events are delivered: to public addresses only,"
-    " without redirects, within 10 seconds. It is not repeated, and nothing is stored. One a second for all accounts.",
+    description="Sends one signed event of the type `webhook.test`, like a real event: to public addresses only,"
+    " without redirects, within 10 seconds. It is not repeated, and nothing is stored. The limit is one a second for"
+    " all accounts.",
     tags=["webhooks"],
     operation_id="test_webhook",
-    responses=answers(200, "What came of it.", WebhookTestResult, 400, 404, 413),
+    responses=answers(200, "The result of the test.", WebhookTestResult, 400, 404, 413),
 )
 def post_test(body: Annotated[WebhookTest, Body()]) -> Response[Any]:
     if (body.agent_id is None) == (body.url is None):
@@ -243,7 +247,7 @@ def post_test(body: Annotated[WebhookTest, Body()]) -> Response[Any]:
     summary="Send a call's undelivered events now",
     tags=["webhooks"],
     operation_id="replay_webhooks",
-    responses=answers(200, "Queued: what was given up, then what waits.", ReplayStarted, 404),
+    responses=answers(200, "Queued: first events given up, then waiting ones.", ReplayStarted, 404),
 )
 def post_replay(execution_id: str) -> Response[Any]:
     execution_id = known_id(execution_id, "execution")
@@ -261,7 +265,7 @@ def post_replay(execution_id: str) -> Response[Any]:
     summary="Send a batch's undelivered events now",
     tags=["webhooks"],
     operation_id="replay_batch_webhooks",
-    responses=answers(200, "Queued: what was given up, then what waits.", BatchReplayStarted, 404),
+    responses=answers(200, "Queued: first events given up, then waiting ones.", BatchReplayStarted, 404),
 )
 def post_batch_replay(batch_id: str) -> Response[Any]:
     batch_id = known_batch_id(batch_id)

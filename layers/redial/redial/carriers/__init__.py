@@ -1,12 +1,12 @@
-"""Carriers, a package each. A carrier is its package, its name in `CARRIERS`, and a secret.
+"""Carriers, one package each. A carrier consists of its package, its name in `CARRIERS`, and a secret.
 
-    <name>/__init__.py      LIMITS: what the carrier allows, and what its answers prove
-    <name>/credentials.py   what its secret holds
-    <name>/codes.py         what its statuses and error codes mean
-    <name>/rest.py          carrier(): places calls, and asks about them
+    <name>/__init__.py      LIMITS: what the carrier allows, and what its responses prove
+    <name>/credentials.py   the content of its secret
+    <name>/codes.py         the meaning of its statuses and error codes
+    <name>/rest.py          carrier(): places calls, and looks them up
     <name>/callbacks.py     reader(): verifies and reads its callbacks
 
-Nothing outside a carrier's package knows its name but `CARRIERS`. A package is loaded when its carrier is needed.
+Outside a carrier's package, only `CARRIERS` contains its name. A package is loaded when its carrier is needed.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from redial.carriers.credentials import Secrets
 
 CARRIERS = ("twilio", "http")
-"""An agent's `telephony_provider`."""
+"""The values of an agent's `telephony_provider`."""
 _LONGEST_ID = "0" * 36
-"""What fills in a placeholder before an id is known: ids of agents and executions are UUIDs."""
+"""Fills in a placeholder before an id is known: ids of agents and executions are UUIDs."""
 
 
 def limits(name: str) -> CarrierLimits:
-    """What the carrier allows. Raises `KeyError` for a name that is not in `CARRIERS`, as all of these do."""
+    """What the carrier allows. Like all functions here, raises `KeyError` for a name that is not in `CARRIERS`."""
     return cast(CarrierLimits, _module(name).LIMITS)
 
 
 def check_stream_url(stream_url: str, carriers: Iterable[str] = CARRIERS) -> None:
-    """Raises `ValueError`, naming the carrier, for a stream's URL that one of `carriers` does not take. It may hold
-    placeholders."""
+    """Raises `ValueError`, naming the carrier, for a stream's URL that one of `carriers` does not accept. The URL may
+    contain placeholders."""
     filled = fill_in(stream_url, agent_id=_LONGEST_ID, execution_id=_LONGEST_ID)
     for name in carriers:
         try:

@@ -16,14 +16,14 @@ _PATH = re.compile(
 
 
 def callback_url(public_url: str, carrier: str, execution_id: str, attempt: int) -> str:
-    """Where the carrier reports on one attempt; its own kinds of callbacks are below that."""
+    """The URL to which the carrier reports on one attempt. Its other kinds of callbacks have paths below it."""
     return f"{public_url.rstrip('/')}{FOLDER}{carrier}/{execution_id}/{attempt}"
 
 
 def read_callback(event: Mapping[str, Any], public_url: str) -> Callback | None:
-    """The callback in an HTTP API event (payload 2.0); None where its path is no carrier's.
+    """The callback in an HTTP API event (payload 2.0); None if its path belongs to no carrier.
 
-    Raises `UnreadableCallback` for a body that is not the base64 it is said to be.
+    Raises `UnreadableCallback` if the body is declared as base64 but is not.
     """
     path = _PATH.search(str(event.get("rawPath") or ""))
     if path is None or path["carrier"] not in CARRIERS:
@@ -47,11 +47,11 @@ def read_callback(event: Mapping[str, Any], public_url: str) -> Callback | None:
 def callback_urls(event: Mapping[str, Any], public_url: str) -> tuple[str, ...]:
     """Every URL that the request of this HTTP API event may have been sent to.
 
-    `public_url`, where it is configured, is what the carrier was given; what precedes our path in `rawPath` is replaced
-    by it. The event's own domain counts too, so that the setting can be changed while calls are up.
-    `rawPath` begins with the stage where that is not `$default`. Behind a custom domain with a mapping key it holds the
-    stage or the key, reports differ: there, configure `public_url`. Nothing in our paths needs percent-encoding, so it
-    makes no difference whether `rawPath` was decoded.
+    `public_url`, if configured, is the base URL that the carrier was given; it replaces whatever precedes our path in
+    `rawPath`. The event's own domain is included too, so that the setting can be changed while calls are live.
+    `rawPath` begins with the stage unless that is `$default`. Behind a custom domain with a mapping key, it begins with
+    the stage or the key (reports differ): configure `public_url` there. Nothing in our paths needs percent-encoding, so
+    it makes no difference whether `rawPath` was decoded.
     """
     path = str(event.get("rawPath") or "/")
     query = str(event.get("rawQueryString") or "")

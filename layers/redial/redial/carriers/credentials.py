@@ -1,4 +1,4 @@
-"""Carriers' credentials: where they come from, and how a secret's text is read. Loads nothing of AWS."""
+"""Carriers' credentials: their protocols, and the parsing of a secret's text. Loads no AWS modules."""
 
 import ipaddress
 import json
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class CredentialsUnavailable(Exception):
-    """The credentials cannot be read, or make no sense; the message shows nothing of the secret."""
+    """The credentials cannot be read, or are invalid. The message reveals nothing of the secret."""
 
 
 class Credentials(Protocol[T]):
@@ -21,31 +21,30 @@ class Credentials(Protocol[T]):
         """The credentials. Raises `CredentialsUnavailable`."""
 
     def refresh(self, refused: T) -> bool:
-        """The carrier does not know `refused`: read the secret again, unless that was just done. True when the
-        credentials differ from `refused` now."""
+        """The carrier does not accept `refused`: read the secret again, unless that was just done. Returns whether the
+        credentials now differ from `refused`."""
 
 
 class Secrets(Protocol):
     """Carriers' secrets."""
 
     def of(self, carrier: str, parse: Callable[[str], T]) -> Credentials[T]:
-        """The carrier's credentials. `parse` makes them of the secret's text, and raises `ValueError`, whose message
-        shows nothing of the secret."""
+        """The carrier's credentials. `parse` parses the secret's text, and raises `ValueError` with a message that
+        reveals nothing of the secret."""
 
 
 def accepted_by(credentials: Credentials[T], check: Callable[[T], bool]) -> bool:
-    """Whether `check` accepts the credentials; read again where it does not, for the secret may just have been rotated.
-
-    Raises `CredentialsUnavailable`.
+    """Whether `check` accepts the credentials. If not, they are read again, because the secret may just have been
+    rotated. Raises `CredentialsUnavailable`.
     """
     known = credentials.get()
     return check(known) or (credentials.refresh(known) and check(credentials.get()))
 
 
 def read_fields(text: str, names: Iterable[str], secret: str) -> dict[str, str]:
-    """Those of the fields `names` that a secret's JSON object has; null counts as absent, others are ignored.
+    """The fields `names` of a secret's JSON object, as far as it has them. Null counts as absent; others are ignored.
 
-    `secret` is what messages call it. Raises `ValueError`, whose message shows nothing of the secret.
+    `secret`: its name in messages. Raises `ValueError`; its message reveals nothing of the secret.
     """
     try:
         fields = json.loads(text)
@@ -61,12 +60,12 @@ def read_fields(text: str, names: Iterable[str], secret: str) -> dict[str, str]:
 
 
 RATES = (0.1, 1000.0)
-"""The lowest and the highest rate at which calls are started, in calls a second."""
+"""The lowest and the highest rate at which calls are started, in calls per second."""
 
 
 def read_rate(text: str, secret: str) -> float | None:
-    """`calls_per_second` of a secret's JSON object: how many calls a second the carrier account starts; None: the
-    secret does not say. 0: it starts any number at once. Raises `ValueError`."""
+    """`calls_per_second` of a secret's JSON object: how many calls the carrier account starts per second; 0: no limit;
+    None: the secret names no rate. Raises `ValueError`."""
     rate = json.loads(text).get("calls_per_second")
     if rate is None:
         return None
@@ -77,8 +76,8 @@ def read_rate(text: str, secret: str) -> float | None:
 
 
 def check_api_url(url: str, secret: str) -> None:
-    """Raises `ValueError` for a URL that requests with credentials must not go to: only https, or http to an address
-    of a private network, with neither user name, query nor fragment."""
+    """Raises `ValueError` for a URL to which credentials must not be sent. Permitted are https, and http to an address
+    of a private network, without user name, query and fragment."""
     message = f"api_url of {secret} must be https://<host>, with neither user name, query nor fragment"
     try:
         parts = urlsplit(url)

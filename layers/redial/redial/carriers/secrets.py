@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 KEPT_SECONDS = 300.0
-"""How long a value is used before it is read again; if that fails, it stays in use."""
+"""How long a value is used before it is read again. If reading fails, it stays in use."""
 PAUSE_SECONDS = 30.0
-"""Shortest time between two refreshes, and after a failed read: forged callbacks must not become requests to AWS."""
+"""Minimum time between two refreshes, and after a failed read: forged callbacks must not cause requests to AWS."""
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class CarrierSecrets:
-    """`Secrets` of Secrets Manager: `<prefix>/<carrier>`. The client is made when the first secret is needed."""
+    """`Secrets` of Secrets Manager: `<prefix>/<carrier>`. The client is created when the first secret is needed."""
 
     def __init__(self, client: "Callable[[], SecretsManagerClient]", prefix: str) -> None:
         self._client = client
@@ -32,7 +32,7 @@ class CarrierSecrets:
         self._known: dict[str, SecretCredentials[Any]] = {}
 
     def of(self, carrier: str, parse: Callable[[str], T]) -> "SecretCredentials[T]":
-        """As the protocol says; the same object each time, so that a carrier's secret is kept once in a process."""
+        """See the protocol. Returns the same object each time, so that a process keeps each secret only once."""
         if carrier not in self._known:
             made = SecretCredentials(self._client, f"{self._prefix}/{carrier}", parse)
             self._known.setdefault(carrier, made)  # another thread may have been faster
@@ -40,9 +40,9 @@ class CarrierSecrets:
 
 
 class SecretCredentials(Generic[T]):
-    """`Credentials` from one secret. May be shared by threads.
+    """`Credentials` from one secret. Thread-safe.
 
-    Ages are measured with the machine's monotonic clock, `clock`: a cache has no use for Redial's.
+    `clock` measures ages: the machine's monotonic clock, because a cache does not need Redial's.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class SecretCredentials(Generic[T]):
         return f"SecretCredentials({self._secret_id!r})"
 
     def get(self) -> T:
-        """The credentials, at most `KEPT_SECONDS` old, or older where Secrets Manager cannot be read.
+        """The credentials, at most `KEPT_SECONDS` old, or older if Secrets Manager cannot be read.
 
-        Raises `CredentialsUnavailable` when there are none at all.
+        Raises `CredentialsUnavailable` if none have ever been read.
         """
         with self._lock:
             now = self._clock()
@@ -86,8 +86,8 @@ class SecretCredentials(Generic[T]):
             return self._value
 
     def refresh(self, refused: T) -> bool:
-        """The carrier does not know `refused`, or signs with others: read the secret now, unless that was done in the
-        last `PAUSE_SECONDS`. True when the credentials differ from `refused` now."""
+        """The carrier does not accept `refused`, or signs with other credentials: read the secret again, unless it was
+        refreshed in the last `PAUSE_SECONDS`. Returns whether the credentials now differ from `refused`."""
         with self._lock:
             now = self._clock()
             if self._value == refused and now - self._refreshed_at >= PAUSE_SECONDS:

@@ -1,4 +1,4 @@
-"""Sending one request to a carrier: how long it may take, and what a missing answer to a dial means."""
+"""Sending one request to a carrier: its timeouts, and the result of a dial without a response."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,17 +9,17 @@ from redial.wire.http import HttpResponse, NoAnswer, NotSent
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 PLACE_TIMEOUT_SECONDS = 15.0
-"""For one request to place a call, from look-up to answer. Giving up earlier would only make more dials unknown."""
+"""For one request to place a call, from look-up to response. A shorter timeout would only make more dials unknown."""
 ASK_TIMEOUT_SECONDS = 10.0
-"""For one question."""
+"""For one other request."""
 SHORT_TIMEOUT_SECONDS = 4.0
-"""For one question that a person waits for."""
+"""For one request that a person waits for."""
 
 T = TypeVar("T")
 
 
 class Paced(Protocol):
-    """Credentials of an account that starts a limited number of calls a second."""
+    """Credentials of a carrier account that may limit the calls started per second."""
 
     @property
     def calls_per_second(self) -> float | None: ...
@@ -29,7 +29,7 @@ P = TypeVar("P", bound=Paced)
 
 
 def rate_of(credentials: Credentials[P]) -> float | None:
-    """What the secret says of the account's rate; None: nothing, or the secret cannot be read, as a dial then finds."""
+    """The account's rate according to the secret. None if it names none, or cannot be read: a dial reports that."""
     try:
         return credentials.get().calls_per_second
     except CredentialsUnavailable:
@@ -39,10 +39,10 @@ def rate_of(credentials: Credentials[P]) -> float | None:
 def send_dial(
     credentials: Credentials[T], send: Callable[[T], HttpResponse], carrier: str
 ) -> tuple[T, HttpResponse] | NotPlaced | Unknown:
-    """Send a request to place a call, once: the credentials that it went out with, and the answer.
+    """Send a request to place a call once, and return the credentials used and the response.
 
-    `NotPlaced` only where nothing left this process; `Unknown` where no answer came to what may have left it. `carrier`
-    is what messages call it.
+    Returns `NotPlaced` only if nothing left this process, and `Unknown` if the request may have left it and got no
+    response. `carrier`: its name in messages.
     """
     try:
         current = credentials.get()

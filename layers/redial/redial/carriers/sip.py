@@ -20,8 +20,8 @@ WORDS = {
     608: "the network blocked the call as unwanted",
 }
 PERMANENT = frozenset({404, 410, 484, 604, 607})
-"""Codes that speak of the number itself, not of this moment: dialling it again cannot succeed."""
+"""Codes for permanent failures: dialling the number again cannot succeed."""
 INVALID_NUMBER = PERMANENT - {607}
-"""Those that say that the number itself is wrong."""
+"""Permanent failures because the number itself is wrong."""
 REFUSED = frozenset({603, 608})
-"""Codes that tell who refused a call, whatever the carrier makes of them: the called party, or the network."""
+"""Codes that show who refused a call (the called party or the network), whatever status the carrier reports."""

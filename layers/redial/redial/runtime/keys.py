@@ -67,7 +67,7 @@ class Stores(NamedTuple):
     accounts: DynamoAccounts
     agents: DynamoAgents
     changes: list[AuditRecord]
-    """What the command changed; `main` appends it to the audit."""
+    """The command's changes; `main` appends them to the audit log."""
 
     def record(
         self,
@@ -77,7 +77,7 @@ class Stores(NamedTuple):
         changes: Changes | None = None,
         **details: Any,
     ) -> None:
-        """Leave an audit record of a change that was made."""
+        """Add the audit record of a change."""
         shown = {name: recorded(value) for name, value in details.items()}
         record = AuditRecord(
             system.new_id(), account_id, system.now(), None, OPERATOR, operation, *resource, changes or {}, shown
@@ -232,24 +232,24 @@ _RIGHTS: dict[str, dict[str, Any]] = {
     "--scope": {
         "action": "append",
         "choices": [str(scope) for scope in ALL_SCOPES],
-        "help": "what the key may do; may be repeated; left out: everything",
+        "help": "what the key may do; may be repeated; default: everything",
     },
     "--agent": {
         "action": "append",
         "metavar": "ID",
-        "help": "an agent that it sees and changes; may be repeated; left out: all",
+        "help": "an agent that the key can see and change; may be repeated; default: all",
     },
     "--numbers": {
         "choices": [str(one) for one in NumbersShown],
         "default": str(NumbersShown.FULL),
-        "help": "how phone numbers appear in its answers",
+        "help": "how phone numbers are shown to the key",
     },
-    "--calls-a-day": {"type": _quota, "metavar": "N", "help": "how many calls it may have accepted a day (UTC)"},
+    "--calls-a-day": {"type": _quota, "metavar": "N", "help": "maximum calls that the key may create per day (UTC)"},
     "--lines": {
         "type": int,
         "choices": range(1, MAX_KEY_LINES + 1),
         "metavar": "N",
-        "help": f"how many of its calls may be up at once, at most {MAX_KEY_LINES}",
+        "help": f"how many of its calls may be live at once, at most {MAX_KEY_LINES}",
     },
 }
 _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[str, Any]]], ...] = (
@@ -261,7 +261,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[s
         "revoke",
         "revoke an API key",
         _revoke,
-        {"--account": _ACCOUNT, "--key-id": {"required": True, "metavar": "ID", "help": "as `list` shows it"}},
+        {"--account": _ACCOUNT, "--key-id": {"required": True, "metavar": "ID", "help": "key id, as shown by `list`"}},
     ),
     (
         "rotate-webhook-secret",
@@ -278,7 +278,7 @@ _COMMANDS: tuple[tuple[str, str, Callable[..., dict[str, Any]], dict[str, dict[s
     ),
     (
         "defaults",
-        "set what the account's agents use that leave it out, and show it",
+        "set and show the account's defaults, for agents that leave these settings out",
         _defaults,
         {
             "--account": _ACCOUNT,
@@ -307,7 +307,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and record in the audit what it changed. Returns 0 with the answer on standard output, or 1 with
+    """Run one command and record its changes in the audit log. Returns 0 with the result on standard output, or 1 with
     the reason on standard error."""
     parser = _parser()
     arguments = parser.parse_args(argv)

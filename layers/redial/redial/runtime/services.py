@@ -1,7 +1,7 @@
 """The composition root: the only place that reads settings and builds AWS clients and adapters.
 
-One lazily built container per function and process. Each service is built, and its modules are loaded, on first use: a
-function's cold start pays only for what it uses.
+There is one lazily built container per function and process. Each service is built, and its modules are loaded, on
+first use, so that a cold start pays only for what it uses.
 """
 
 import threading
@@ -56,14 +56,15 @@ R = TypeVar("R")
 
 CONNECT_SECONDS, READ_SECONDS, FILE_READ_SECONDS = 1, 3, 10
 """A stalled connection, such as one that died while the process was frozen, must leave the function time for a retry.
-S3 takes longer: it copies a file of 200 MB in one request."""
+S3 needs longer: it copies a file of 200 MB in one request."""
 
 
 def client_config(service: str) -> Config:
-    """botocore retries AWS requests: every one of them is a read, or a write that is conditional or safe to repeat.
+    """botocore's settings. It may retry every AWS request, because each is a read, or a write that is conditional or
+    safe to repeat.
 
-    Parameters for DynamoDB are not compared with its model first, which takes half of the time of a large request: the
-    service checks them. The name of the client is fixed, since botocore composes its own twice for each request.
+    Parameters for DynamoDB are not validated against its model, which would take half of a large request's time; the
+    service checks them. The client's name is fixed, because botocore composes its own twice for each request.
     """
     return Config(
         connect_timeout=CONNECT_SECONDS,
@@ -77,12 +78,12 @@ def client_config(service: str) -> Config:
 
 
 _one_client = threading.Lock()
-"""boto3's session makes clients for one thread at a time; a client itself may be shared."""
+"""boto3's session is not thread-safe when it creates clients; a client itself may be shared."""
 
 
 @cache
 def _client(service: str) -> Any:
-    """One client for each AWS service in a process: making one takes tens of milliseconds."""
+    """One client per AWS service and process: creating one takes tens of milliseconds."""
     with _one_client:
         return boto3.client(service, config=client_config(service))  # type: ignore[call-overload]  # the stubs want literal names
 
@@ -102,7 +103,7 @@ class Services:
 
     @property
     def keep(self) -> timedelta | None:
-        """How long finished calls and batches are kept; None: for ever."""
+        """How long finished calls and batches are kept; None: forever."""
         days = int(self._variables["KEEP_DAYS"])
         return timedelta(days=days) if days else None
 
@@ -226,7 +227,7 @@ class Services:
 
     @property
     def calls_per_second(self) -> float | None:
-        """The rate of a carrier account whose secret does not say; None: any."""
+        """The rate of a carrier account whose secret names none, in calls per second; None: no limit."""
         return float(self._variables["CALLS_PER_SECOND"]) or None
 
     @cached_property
@@ -301,7 +302,7 @@ class Services:
 
     @property
     def allow_local(self) -> bool:
-        """Whether URLs may lead to this machine, without encryption."""
+        """Whether URLs may lead to this machine and be unencrypted."""
         return self._variables["ALLOW_LOCAL_WEBHOOKS"] == "true"
 
     @property
@@ -322,7 +323,7 @@ class Services:
         return HttpEndpoints(self.webhooks)
 
     def check_webhook(self, url: str) -> None:
-        """Raises `InvalidInput` for a URL that no webhook may have."""
+        """Raises `InvalidInput` for a URL that is not permitted as a webhook."""
         from redial.adapters import address_guard
 
         address_guard.check(url, allow_local=self.allow_local)
@@ -350,12 +351,13 @@ class Services:
 
     @property
     def public_url(self) -> str:
-        """Where carriers reach this stack; empty where it is not known."""
+        """The base URL at which carriers reach this stack; empty if it is unknown."""
         return self._variables.get("PUBLIC_URL", "")
 
     @cached_property
     def defaults(self) -> "Defaults":
-        """The stack's, for what neither an agent nor its account has. Raises `ValueError` for an unknown carrier."""
+        """The stack's defaults, for settings that neither an agent nor its account has. Raises `ValueError` for an
+        unknown carrier."""
         from redial.carriers import CARRIERS
         from redial.domain.agent import Defaults
 
@@ -383,7 +385,7 @@ class Services:
             first = execution.pending()[0]
             was_tried = any(tried.sequence == first for tried in execution.delivery.log)
             agent = None if was_tried else self.agents.cached(execution.account_id, execution.agent_id)
-            if agent is None or agent.webhook_url is None:  # it may have been given one since, or a corrected one
+            if agent is None or agent.webhook_url is None:  # it may have been set or corrected since
                 agent = self.agents.get(execution.account_id, execution.agent_id)
             return None if agent is None else agent.webhook_url
 
@@ -446,11 +448,11 @@ class Services:
 
 @cache
 def services_of(function: str) -> Services:
-    """The container of that function, one per process. Raises `RuntimeError` naming every missing setting."""
+    """The function's container, one per process. Raises `RuntimeError`, naming every missing setting."""
     return Services(settings.read(function))
 
 
 def reset() -> None:
-    """Forget every container and client: the next use reads the settings and builds them anew."""
+    """Drop all containers and clients. The next use reads the settings and builds them again."""
     _client.cache_clear()
     services_of.cache_clear()

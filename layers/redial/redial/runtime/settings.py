@@ -2,8 +2,8 @@
 
 Booleans are `true` and `false`; everything else is text. `UPLOADS_ENDPOINT`: the origin that clients upload files to;
 empty: S3's own. `DEFAULT_ANSWER`: an `answer_url` (https) or a `stream_url` (wss); empty: none. `KEEP_DAYS`: how long
-finished calls and batches are kept, a whole number of days; 0: for ever. `CONSOLE`: `api` or `none`.
-`CALLS_PER_SECOND`: the rate of a carrier account whose secret does not say; 0: any number at once.
+finished calls and batches are kept, a whole number of days; 0: forever. `CONSOLE`: `api` or `none`.
+`CALLS_PER_SECOND`: the rate of a carrier account whose secret names none; 0: no limit.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The sources of nondeterminism: clock, sleep, new ids, random numbers and threads.
 
-Nothing else in Redial reads a clock, draws a random number or does several things at once; handlers pass these values
-on as arguments. `use` replaces any of them: the local stack gets a movable clock, and tests become repeatable.
+Nothing else in Redial reads a clock, draws a random number or starts threads; handlers pass these values on as
+arguments. `use` replaces any of them: the local stack gets a movable clock, and tests become repeatable.
 """
 
 import random as _random
@@ -19,13 +19,13 @@ _KEY_BYTES = 32
 
 
 class Each(Protocol):
-    """What `each` is replaced by."""
+    """A replacement for `each`."""
 
     def __call__(self, work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]: ...
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
-    """`each` in threads of this process."""
+    """Implements `each` with threads of this process."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers) as pool:
@@ -42,7 +42,7 @@ _each: Each = in_threads
 
 
 def now() -> datetime:
-    """The present instant, aware UTC, cut to whole milliseconds, as times are stored and sent."""
+    """The current time in aware UTC, truncated to whole milliseconds, like stored and sent times."""
     instant = _now()
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
@@ -58,9 +58,9 @@ def new_id() -> str:
 
 
 def new_api_key() -> str:
-    """A new API key: a prefix by which a leaked key is recognized, and 256 random bits from the operating system, even
-    if `random` is replaced."""
-    import secrets  # which dial does not need
+    """A new API key: a prefix that identifies leaked keys, and 256 random bits from the operating system, even if
+    `random` is replaced."""
+    import secrets  # dial does not need it
 
     return f"{KEY_PREFIX}{secrets.token_urlsafe(_KEY_BYTES)}"
 
@@ -71,9 +71,9 @@ def random() -> float:
 
 
 def machine_time(instant: datetime) -> datetime:
-    """The machine's time at `instant` of `now`: `instant` itself, unless a simulated clock replaces `now`.
+    """The machine's time at a time of `now`: `instant` itself, unless a simulated clock replaces `now`.
 
-    For signatures, whose timestamp receivers compare with their own clock.
+    Used for signatures, because receivers compare their timestamp with their own clock.
     """
     return _machine_time(instant)
 
@@ -81,7 +81,7 @@ def machine_time(instant: datetime) -> datetime:
 def each(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
     """The results of `work` for each item, in order, with up to `workers` of them at once.
 
-    Returns when all have ended. Raises the error of the first item that failed; items not begun by then are left out.
+    Returns when all have ended. Raises the error of the first item that failed; items not started by then are skipped.
     """
     return _each(work, items, workers) if len(items) > 1 else [work(item) for item in items]
 
@@ -95,7 +95,7 @@ def use(
     machine_time: Callable[[datetime], datetime] | None = None,
     each: Each | None = None,
 ) -> None:
-    """Replace the given sources of this process; the others stay."""
+    """Replace the given sources of this process; others are unchanged."""
     global _now, _sleep, _new_id, _random_unit, _machine_time, _each
     _now = now or _now
     _sleep = sleep or _sleep

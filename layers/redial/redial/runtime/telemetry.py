@@ -2,7 +2,7 @@
 
 Each log line carries execution id and attempt. Phone numbers are masked; bodies, keys and headers are never logged.
 `METRICS` lists every metric. Each has one series with the dimension `service`, the stack's name. Some have further
-series, split by a dimension with few fixed values: never by a number, an id or anything that a customer chose.
+series, split by a dimension with few fixed values, never by a phone number, an id or anything that a customer chose.
 """
 
 import logging
@@ -36,7 +36,7 @@ metrics = Metrics()
 
 
 def _adopt(package: str) -> None:
-    """Log what use cases and adapters log in the same way: as JSON, with the keys of this invocation."""
+    """Format the log lines of use cases and adapters in the same way: as JSON, with the keys of this invocation."""
     adopted = logging.getLogger(package)
     adopted.setLevel(logger.log_level)
     for handler in logger.handlers:
@@ -57,7 +57,7 @@ def about(**ids: str | int) -> None:
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
 VOICEMAIL = "voicemail"
-"""The outcome, in metrics, of an attempt that a machine answered; its status is `completed`."""
+"""The outcome of an attempt that a machine answered, in metrics. Its status is `completed`."""
 
 _ATTEMPTS = tuple(str(number + 1) for number in range(MAX_RETRIES + 1))
 _OUTCOMES = (VOICEMAIL, *(str(status) for status in Status if status in FINAL and status is not Status.STOPPED))
@@ -65,7 +65,7 @@ _OUTCOMES = (VOICEMAIL, *(str(status) for status in Status if status in FINAL an
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its CloudWatch unit, its meaning, the dimension that splits it, and that dimension's values."""
+    """A metric: its CloudWatch unit, its meaning, the dimension that splits it, and the dimension's values."""
 
     unit: str
     about: str
@@ -83,7 +83,7 @@ METRICS = {
     "AttemptEnded": Metric("Count", "an attempt ended", "outcome", _OUTCOMES),
     "AttemptHeld": Metric("Count", "deferred, without using up a retry, because the carrier account's circuit is open"),
     "AttemptClosed": Metric("Count", "a gate deferred an attempt or ended its call", "gate", tuple(Gate)),
-    "AttentionNeeded": Metric("Count", "refused or held, without using up a retry, for what only a person can mend"),
+    "AttentionNeeded": Metric("Count", "refused or held, without using up a retry; only a person can fix the cause"),
     "RetryScheduled": Metric("Count", "a retry was scheduled after this outcome", "outcome", (VOICEMAIL, *RETRYABLE)),
     "RetryLateness": Metric("Seconds", "from a retry's due time until it was dialled or queued for a line"),
     "ExecutionExhausted": Metric("Count", "a call failed, and all its retries are used"),
@@ -102,8 +102,8 @@ METRICS = {
     "BatchRepair": Metric("Count", "a running batch's audit repaired something", "kind", tuple(BatchRepair)),
     "BatchStarted": Metric("Count", "a batch started"),
     "BatchCompleted": Metric("Count", "every contact of a batch is final"),
-    "ChainCut": Metric("Count", "dial and batch had invoked each other too often; the sweeper goes on"),
-    "TallyError": Metric("Count", "a stream record could not be counted; its batch's counts are wrong by it"),
+    "ChainCut": Metric("Count", "dial and batch had invoked each other too often; the sweeper continues"),
+    "TallyError": Metric("Count", "a stream record could not be counted, so its batch's counts are wrong"),
 }
 
 
@@ -148,8 +148,8 @@ def dialled(done: "DialReport") -> None:
 
 
 def _closed_gate(found: Execution, after: Execution) -> Gate | None:
-    """The gate that this invocation found closed, as its last change records. Nothing is recorded where a call that
-    waits for a line finds none again. `found`: the execution before this invocation."""
+    """The gate that this invocation found closed, according to its last change. If a call that waits for a line again
+    finds none, nothing is recorded. `found`: the execution before this invocation."""
     last = after.changes[-1]
     if last in found.changes[-1:]:
         return None
@@ -158,10 +158,11 @@ def _closed_gate(found: Execution, after: Execution) -> Gate | None:
 
 
 def _waited(found: Execution, after: Execution, placed: bool) -> None:
-    """Lateness of a retry, and the wait for a line until `placed`. `found`: the execution before this invocation.
+    """Metrics of a retry's lateness and, if `placed`, of the wait for a line. `found`: the execution before this
+    invocation.
 
-    Not recorded for batch contacts not started yet, for delayed calls, and for calls deferred before: they waited for
-    something else.
+    Not recorded for batch contacts that were not started, for delayed calls, and for calls deferred before: they waited
+    for something else.
     """
     state = found.state
     if found.is_not_started or state.is_delayed or state.deferrals or len(after.changes) <= len(found.changes):
@@ -232,16 +233,17 @@ def swept(done: "SweepReport") -> None:
 
 
 class Rejections:
-    """Rejected callbacks of one container: a flood of forged ones must not become a flood of log and metric lines."""
+    """Counts rejected callbacks of a process: a flood of forged ones must not cause a flood of log and metric lines."""
 
     SECONDS = 1.0
-    """How often they are reported, together."""
+    """Minimum time between two reports."""
 
     def __init__(self) -> None:
         self._count, self._reported_at = 0, float("-inf")
 
     def add(self, seconds: float) -> int:
-        """One more, at this time of a monotonic clock. How many are reported now, this one included; 0: later."""
+        """Count one more, at this time of a monotonic clock. Returns how many to report now, including this one; 0:
+        report it later."""
         self._count += 1
         if seconds < self._reported_at + self.SECONDS:
             return 0
@@ -253,7 +255,7 @@ _rejections = Rejections()
 
 
 def callback_rejected(seconds: float) -> int:
-    """A carrier callback was rejected, at this time of a monotonic clock. How many are counted by the metric now."""
+    """A carrier callback was rejected, at this time of a monotonic clock. Returns how many the metric counts now."""
     count = _rejections.add(seconds)
     if count:
         _add("CallbackRejected", count)

@@ -1,10 +1,10 @@
 """X-Ray annotations, to find traces by execution.
 
 Lambda traces every function, and botocore propagates the trace with each asynchronous invoke, so one trace shows a
-request, its dial and its webhooks. A carrier's callback or a schedule begins a new trace. Each is annotated with its
-execution, so `annotation.execution_id = "…"` finds all sampled ones.
+request, its dial and its webhooks. A carrier's callback or a schedule begins a new trace. Each trace is annotated with
+its execution, so `annotation.execution_id = "…"` finds all sampled traces.
 
-Powertools' Tracer does the same but adds 230 ms to each cold start. Here a subsegment is a line of JSON sent to the
+Powertools' Tracer does the same but adds 230 ms to each cold start. Here, a subsegment is a line of JSON sent to the
 daemon. https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html, …/xray-api-sendingdata.html
 """
 

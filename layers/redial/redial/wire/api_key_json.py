@@ -1,4 +1,4 @@
-"""What an API key may do, as JSON."""
+"""An API key's rights as JSON."""
 
 from typing_extensions import TypedDict
 
@@ -6,14 +6,14 @@ from redial.domain.api_key import KeyRights, KeyScope, NumbersShown
 
 
 class QuotasRead(TypedDict):
-    """The most that a key may do; null: no limit."""
+    """Limits of a key. Null: no limit."""
 
     calls_a_day: int | None
     lines: int | None
 
 
 class RightsJson(TypedDict):
-    """`agents`: null for all of the account."""
+    """A key's rights. `agents`: null means all agents of the account."""
 
     scopes: list[KeyScope]
     agents: list[str] | None

@@ -11,9 +11,9 @@ from redial.wire.timestamps import Timestamp, rfc3339, rfc3339_or_none
 
 
 class AttentionState(StrEnum):
-    """`open`: the calls that it affects wait. `noticed`: the carrier refused calls, which wait; the others are still
-    placed, since the fault may concern these numbers alone. `resuming`: calls are placed again, more each minute.
-    `resolved`: nothing is held."""
+    """`open`: affected calls wait. `noticed`: the carrier refused some calls, which wait; other calls are still placed,
+    because the fault may concern only these numbers. `resuming`: calls are placed again, more each minute. `resolved`:
+    no call is held."""
 
     OPEN = "open"
     NOTICED = "noticed"
@@ -22,10 +22,10 @@ class AttentionState(StrEnum):
 
 
 class AttentionItem(TypedDict):
-    """A fault that holds calls. `scope`, `value`: of which calls: all of the carrier account (null), those from a
-    caller id, those to a country (ISO 3166, or a calling code such as `+800`), or those of an agent (its id). Of an
-    agent, `provider` says which of its endpoints does not answer: `scrub` or `hook`. `code`: the carrier's error code;
-    null: an outage, or the carrier names none. `next_try_at`: when a waiting call may try again."""
+    """A fault that holds calls. `scope` and `value` say which calls: all of the carrier account (null), those from a
+    caller id, those to a country (ISO 3166, or a calling code such as `+800`), or those of an agent (its id). For an
+    agent, `provider` is the endpoint that does not respond: `scrub` or `hook`. `code`: the carrier's error code; null
+    for an outage, or if the carrier gives none. `next_try_at`: when a waiting call may try again."""
 
     id: str
     provider: str
@@ -40,7 +40,7 @@ class AttentionItem(TypedDict):
 
 
 class AttentionEvent(AttentionItem):
-    """The attention item as it was `at` that time: it opened, or its calls are let go."""
+    """The attention item's state at the time `at`, when it opened or its calls were released."""
 
     type: AccountEventKind
     at: Timestamp
@@ -51,15 +51,15 @@ _STATES = {
     CircuitState.RAMPING: AttentionState.RESUMING,
     CircuitState.CLOSED: AttentionState.NOTICED,
 }
-_AFTER = "Waiting calls then go on by themselves; POST /attention/{id}/resolve tries at once."
+_AFTER = "Waiting calls then continue automatically; POST /attention/{id}/resolve retries at once."
 _WHAT_TO_DO = {
-    Scope.ACCOUNT: f"Mend it in the carrier's console, or correct the carrier's secret. {_AFTER}",
-    Scope.CALLER_ID: "Verify the number with the carrier, or take it out of the agent's, the batch's or the account's "
+    Scope.ACCOUNT: f"Fix it in the carrier's console, or correct the carrier's secret. {_AFTER}",
+    Scope.CALLER_ID: "Verify the number with the carrier, or remove it from the agent's, the batch's or the account's "
     f"from_phone_numbers. {_AFTER}",
     Scope.COUNTRY: "Allow calls to the country in the carrier's console, and complete the profile that it may require. "
     f"{_AFTER}",
-    Scope.AGENT: "Mend the endpoint that the agent names as its scrub or its pre_dial_hook, or take it out of the "
-    f"agent. {_AFTER}",
+    Scope.AGENT: "Fix the endpoint that the agent uses as its scrub or pre_dial_hook, or remove it from the agent. "
+    f"{_AFTER}",
 }
 _OUTAGE = f"If the carrier has an outage, wait. {_AFTER}"
 

@@ -1,6 +1,6 @@
 """A batch as JSON, for the HTTP API and webhooks: plain dicts, ready for `json.dumps`.
 
-The typed dict is the shape rendered, and the source of the API's documentation.
+The typed dicts define the rendered shapes and are the source of the API's documentation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,14 @@ from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_no
 
 
 class SharedContacts(TypedDict):
-    """How many contacts another batch has too."""
+    """The number of contacts that another batch also has."""
 
     batch_id: str
     contacts: int
 
 
 class BatchState(TypedDict):
-    """What a batch and its events have in common."""
+    """The common fields of a batch and its events."""
 
     batch_id: str
     agent_id: str
@@ -31,12 +31,12 @@ class BatchState(TypedDict):
     created_at: Timestamp
     updated_at: Timestamp
     status: BatchStatus
-    reason: Annotated[str | None, Documented(description="Why it stopped or failed.")]
+    reason: Annotated[str | None, Documented(description="Why the batch stopped or failed.")]
     scheduled_at: Timestamp | None
     from_phone_number: str | None
     from_phone_numbers: list[str]
     file_name: str
-    valid_contacts: Annotated[int, Documented(description="Rows accepted; rises while the file is being read.")]
+    valid_contacts: Annotated[int, Documented(description="Accepted rows; grows while the file is being read.")]
     rejected_contacts: int
     total_contacts: int
     execution_status: Annotated[dict[Status, int], Documented(description="Contacts by status.")]
@@ -44,19 +44,19 @@ class BatchState(TypedDict):
     calls_per_second: float | None
     sequence: Sequence
     paused: bool
-    policy: Annotated[str | None, Documented(description="Its own, or its agent's, with its version.")]
+    policy: Annotated[str | None, Documented(description="The batch's own policy or its agent's, with its version.")]
     expires_at: Annotated[
         Timestamp | None,
-        Documented(description="No attempt starts from then on; null also before a batch that expires has a start."),
+        Documented(description="No attempt starts at or after this time; null before the batch has a start time."),
     ]
 
 
 class BatchRead(BatchState):
-    """A batch. Counts follow its contacts within a second or two, and are exact."""
+    """A batch. Its counts are exact, with a delay of a second or two."""
 
     shared_contacts: Annotated[
         list[SharedContacts],
-        Documented(description="Other batches that have contacts of this one and ran at the same time."),
+        Documented(description="Other batches that had some of the same contacts and ran at the same time."),
     ]
 
 
@@ -67,7 +67,7 @@ class BatchEvent(BatchState):
 
 
 def render(batch: Batch, counts: Mapping[str, int], now: datetime) -> BatchRead:
-    """The contract's Batch as it is now; `counts`: contacts by status."""
+    """The batch's current state as JSON. `counts`: contacts by status."""
     body = _render(batch, batch.last_sequence, counts, batch.valid, batch.total, now, paused=batch.paused)
     return {**body, "shared_contacts": shared_contacts(batch.shared)}
 
@@ -78,7 +78,7 @@ def shared_contacts(found: Iterable[tuple[str, int]]) -> list[SharedContacts]:
 
 
 def render_event(batch: Batch, sequence: int) -> BatchEvent:
-    """The Batch right after event `sequence` (1 is the first): the body of that event's webhook."""
+    """The batch right after event `sequence` (1 is the first): the body of that event's webhook."""
     change = batch.changes[sequence - 1]
     body = _render(batch, sequence, change.counts, change.valid, change.total, change.at, paused=False)
     return {"type": f"batch.{change.status}", **body}
@@ -115,7 +115,7 @@ def _render(
 
 
 def humanized(age: timedelta) -> str:
-    """`just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`."""
+    """The age as text: `just now`, `5 minutes ago`, `3 hours ago`, `2 days ago`."""
     for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
         count = age // unit
         if count > 0:  # with clock skew the age may be negative

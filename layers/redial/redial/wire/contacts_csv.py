@@ -1,10 +1,11 @@
 """CSV files of a batch: the uploaded contacts, and the two files derived from it (rejected rows, results).
 
-A file is streamed: in memory are some tens of kilobytes of it and at most a million characters of a row. The same bytes
-give the same rows, whatever chunks they arrive in, so reading a batch again gives every contact the same row number.
+Files are streamed: memory holds some tens of kilobytes of a file and at most a million characters of a row. The same
+bytes give the same rows, however they are split into chunks, so every contact keeps its row number when a batch is read
+again.
 
-An error in one row rejects that row; an error that makes the rest unreadable raises `InvalidInput`, which names the
-line. Lines count from 1 as in an editor: a row with a line break in a cell has several.
+An error in one row rejects that row. An error that makes the rest unreadable raises `InvalidInput`, which names the
+line. Lines count from 1, as in an editor: a row with a line break in a cell has several lines.
 """
 
 import codecs
@@ -31,11 +32,11 @@ from redial.domain.termination import outcome_of
 from redial.wire.timestamps import rfc3339
 
 CONTACT_COLUMN = "contact_number"
-"""The column with the phone number; every other column is data about the contact. `row_check` reads one of them."""
+"""The column with the phone number. All other columns are data about the contact; `row_check` reads one of them."""
 MAX_CONTACTS = 1_000_000
-"""Maximum rows of a file, without the header and empty lines; also the maximum of empty lines."""
+"""Maximum rows of a file, without the header and empty lines; also the maximum number of empty lines."""
 MAX_DATA_BYTES = 8 * 1024
-"""Maximum size of a row's other columns as JSON: they are stored, and sent with every event of the call."""
+"""Maximum size of a row's other columns as JSON. They are stored, and sent with every event of the call."""
 MAX_ROW_CHARACTERS = 1_000_000
 """Maximum length of a row, including line breaks, quotes and delimiters."""
 DELIMITERS = (",", ";", "\t", "|")
@@ -53,7 +54,7 @@ RESULT_COLUMNS = (
     "reason",
     "outcome",
 )
-"""Columns that results.csv adds after the uploaded ones. Times are RFC 3339 in UTC, the duration is in seconds."""
+"""Columns that results.csv adds after the uploaded ones. Times are RFC 3339 in UTC; the duration is in seconds."""
 
 _BLOCK_BYTES = 64 * 1024
 _SMALL_ROW = 1000  # a row of at most this many characters and cells is within every limit
@@ -93,7 +94,7 @@ class Contact(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A rejected row, and why. It may have more or fewer `cells` than the file has columns."""
+    """A rejected row, with the reason. It may have more or fewer `cells` than the file has columns."""
 
     line: int
     cells: tuple[str, ...]
@@ -105,11 +106,11 @@ class SeenNumbers(Protocol):
     """The phone numbers read so far, to find duplicates."""
 
     def first_line(self, number: str, line: int) -> int | None:
-        """The line of the first occurrence of `number` (E.164). None if it is new; then it is remembered at `line`."""
+        """The line of the first occurrence of `number` (E.164). If it is new, remember it at `line` and return None."""
 
 
 class Dialect(NamedTuple):
-    """How a file was written: files derived from it are written alike, so that the same program opens them.
+    """A file's format. Files derived from it have the same format, so that the same program opens them.
 
     `mark`: it begins with a byte-order mark. `separator_line`: its first line names the delimiter (`sep=;`).
     """
@@ -125,11 +126,12 @@ COMMAS = Dialect()
 class ContactFile:
     """The rows of a file of contacts, as a single-pass iterator.
 
-    UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is the one of a first line
-    `sep=;` (Excel's), else the one that gives the header a column `contact_number`. `premium`: accept premium-rate and
-    shared-cost numbers. `row_check`: what else rejects a row. `erased`: a row with this in place of its number was
-    accepted, and erased since; its number is empty. Raises `InvalidInput` for field `file`: from the constructor for
-    errors at the beginning of the file, while iterating for later ones.
+    The encoding is UTF-8, or UTF-16 with a byte-order mark; lines end in LF, CRLF or CR. The delimiter is named by a
+    first line such as `sep=;` (Excel's), or else is the one that gives the header a column `contact_number`. `premium`:
+    accept premium-rate and shared-cost numbers. `row_check`: a further check of rows. `erased`: the text that replaces
+    the number of an accepted row that was erased later; such a row is accepted with an empty number. Raises
+    `InvalidInput` for field `file`: the constructor for errors at the beginning of the file, the iteration for later
+    ones.
     """
 
     columns: tuple[str, ...]
@@ -233,7 +235,7 @@ class ContactFile:
             yield broken
 
     def _number(self, line: int, cells: list[str]) -> str | Rejected:
-        """The row's number as E.164, or the row's rejection if it cannot be read or may not be called."""
+        """The row's number as E.164, or the row's rejection if the number cannot be read or may not be called."""
         if self._erased is not None and cells[self._at] == self._erased:
             return ""
         try:
@@ -252,7 +254,7 @@ class ContactFile:
     def _look_closer(self, line: int, cells: list[str]) -> str | Rejected | None:
         """The row's number, or its rejection; None for an empty row.
 
-        Brings `cells` to the header's width: removes empty cells at the end, and adds those that a spreadsheet left
+        Adjusts `cells` to the header's width: removes empty cells at the end, and adds those that a spreadsheet left
         out.
         """
         large = len("".join(cells)) + len(cells) > self._small
@@ -318,7 +320,7 @@ class _Lines:
         self._open_after = 0
 
     def blocks(self) -> Iterator[list[str]]:
-        """Yield lines in blocks. Raises `InvalidInput` where the file is not text or a row is too long."""
+        """Yield lines in blocks. Raises `InvalidInput` if the file is not text or a row is too long."""
         rest = ""
         for text in self._texts():
             rest += text
@@ -354,7 +356,7 @@ class _Lines:
             self._open, self._open_after = len(self.text(self.taken + 1, self._given)), self.taken
 
     def _texts(self) -> Iterator[str]:
-        """Decode the file up to its end, or up to bytes that are not text: then `_problem` says why."""
+        """Decode the file up to its end, or up to bytes that are not text; `_problem` then gives the reason."""
         head = b""
         for piece in self._pieces:
             head += piece
@@ -416,7 +418,7 @@ def _not_text(error: UnicodeDecodeError, encoding: str) -> str:
 
 
 def _declared_delimiter(lines: Iterable[str]) -> str | None:
-    """The delimiter of a first line such as `sep=;`; None if the first line that is not empty is another one."""
+    """The delimiter that the first non-empty line names, such as `sep=;`; None if it names none."""
     for line in lines:
         text = line.rstrip("\r\n")
         if text:
@@ -498,7 +500,8 @@ def _too_many(line: int) -> InvalidInput:
 
 
 def _refuse_endless(text: str, line: int, delimiter: str, at_end: bool) -> NoReturn:
-    """Raise `InvalidInput` for `text`, from `line` on: a cell that is never closed or exceeds the field limit."""
+    """Raise `InvalidInput` for `text`, which begins at `line` and has a cell that is never closed or exceeds the field
+    limit."""
     limit = csv.field_size_limit()
     start = _endless_cell(text, delimiter, limit)
     where = f"line {line + len(_LINE_END.findall(text, 0, start))}"
@@ -556,10 +559,10 @@ _WRITERS = {delimiter: csv.writer(_Returned(), delimiter=delimiter, lineterminat
 
 
 def write_row(cells: Iterable[str], delimiter: str = ",") -> str:
-    """One line of a CSV file (RFC 4180 but for the delimiter), with its CRLF.
+    """One line of a CSV file (RFC 4180, except for the delimiter), with its CRLF.
 
-    A cell that a spreadsheet would take for a formula is prefixed with `'` (OWASP, CSV injection). Signed numbers and
-    phone numbers stay as they are.
+    A cell that a spreadsheet would treat as a formula is prefixed with `'` (OWASP, CSV injection). Signed numbers and
+    phone numbers are unchanged.
     """
     line: str = _WRITERS[delimiter].writerow([_harmless(cell) for cell in cells])
     return line
@@ -580,13 +583,13 @@ def _header(columns: tuple[str, ...], dialect: Dialect) -> str:
 def rejected_header(columns: tuple[str, ...], dialect: Dialect = COMMAS) -> str:
     """The beginning of rejected.csv, with its header: the uploaded columns, then `REJECTED_COLUMNS`.
 
-    An added column whose name is taken is prefixed `redial_`.
+    An added column whose name is already taken gets the prefix `redial_`.
     """
     return _header(columns + _own(REJECTED_COLUMNS, columns), dialect)
 
 
 def rejected_row(columns: tuple[str, ...], rejected: Rejected, dialect: Dialect = COMMAS) -> str:
-    """A line of rejected.csv: the row as uploaded, its line number, the reason, then cells beyond the last column."""
+    """A line of rejected.csv: the row as uploaded, its line number, the reason, and cells beyond the last column."""
     width = len(columns)
     cells = rejected.cells[:width] + ("",) * (width - len(rejected.cells))
     return write_row((*cells, str(rejected.line), rejected.reason, *rejected.cells[width:]), dialect.delimiter)
@@ -601,8 +604,8 @@ def results_header(columns: tuple[str, ...], dialect: Dialect = COMMAS) -> str:
 def results_row(contact: Contact, execution: Execution | None, dialect: Dialect = COMMAS) -> str:
     """A line of results.csv: the row as uploaded, then its result; empty cells if it has no execution.
 
-    `attempts` counts dialled attempts. Duration, voicemail, reason and outcome are those of the last dialled attempt,
-    but the execution's own termination reason takes precedence.
+    `attempts` counts dialled attempts. Duration, voicemail, reason and outcome are from the last dialled attempt, but
+    the execution's own termination reason takes precedence.
     """
     if execution is None:
         return write_row(contact.cells + ("",) * len(RESULT_COLUMNS), dialect.delimiter)
@@ -632,12 +635,13 @@ def results_row(contact: Contact, execution: Execution | None, dialect: Dialect 
 
 
 def erased_mark(batch_id: str) -> str:
-    """What replaces an erased row's number. No upload can hold it: it names the batch."""
+    """The text that replaces an erased row's number. No upload can contain it, because it names the batch."""
     return f"erased {batch_id}"
 
 
 def without_rows(file: ContactFile, rows: frozenset[int], mark: str) -> Iterator[str]:
-    """The lines of the file anew: its accepted rows, those of `rows` without their cells. A row's place stays."""
+    """Rewrite the file: yields the lines of its accepted rows, with the cells of `rows` erased. Rows keep their
+    positions."""
     writer, columns = _WRITERS[file.dialect.delimiter], file.columns
     if file.dialect.separator_line:
         yield f"sep={file.dialect.delimiter}\r\n"
@@ -651,7 +655,7 @@ def without_rows(file: ContactFile, rows: frozenset[int], mark: str) -> Iterator
 def rejected_without(
     pieces: Iterable[bytes], columns: tuple[str, ...], dialect: Dialect, numbers: frozenset[str]
 ) -> Iterator[str]:
-    """The lines of rejected.csv anew: rows with one of the `numbers` (E.164) keep only their line number and reason."""
+    """Rewrite rejected.csv: rows with one of the `numbers` (E.164) keep only their line number and reason."""
     lines = chain.from_iterable(_Lines(pieces).blocks())
     reader = csv.reader(lines, delimiter=dialect.delimiter)
     yield rejected_header(columns, dialect)

@@ -1,8 +1,8 @@
 """An execution as JSON, for the HTTP API and webhooks: plain dicts, ready for `json.dumps`.
 
-One function renders both, so a webhook's body equals what `GET /executions/{id}` would have returned at that moment,
-and its `type`.
-The typed dicts are the shapes rendered, and the source of the API's documentation.
+One function renders both, so a webhook's body is what `GET /executions/{id}` would have returned at that time, plus
+`type`.
+The typed dicts define the rendered shapes and are the source of the API's documentation.
 """
 
 from datetime import datetime
@@ -31,16 +31,16 @@ from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_no
 
 Sequence = Annotated[int, Documented(description="Number of the latest event; each event's webhook carries its own.")]
 
-_UNFILLED = Documented(description="Always null: clients of the wire format expect the key.")
+_UNFILLED = Documented(description="Always null. Clients of the wire format expect the key.")
 NoText = Annotated[str | None, _UNFILLED]
 NoNumber = Annotated[float | None, _UNFILLED]
 NoObject = Annotated[dict[str, Any] | None, _UNFILLED]
 
 
-ProviderCode = Annotated[int | None, Documented(description="`hangup_code`, where it is an integer.")]
+ProviderCode = Annotated[int | None, Documented(description="`hangup_code`, if it is an integer.")]
 HangupCode = Annotated[
     str | None,
-    Documented(description="The SIP code of the call's end or, where there is none, the carrier's own code, as text."),
+    Documented(description="The SIP code of the call's end or, if there is none, the carrier's own code, as text."),
 ]
 
 
@@ -63,8 +63,8 @@ class RetryHistoryEntry(TypedDict):
 
 
 class TelephonyData(TypedDict):
-    """The latest attempt whose call was placed, or that ended without one: a retry from `initiated` on, and until then
-    the attempt before it."""
+    """The latest attempt whose call was placed, or that ended without a call. A retry is shown from `initiated` on;
+    until then, the previous attempt is shown."""
 
     to_number: str
     from_number: str | None
@@ -73,7 +73,7 @@ class TelephonyData(TypedDict):
     duration: Annotated[str, Documented(description="Seconds of conversation, as digits.")]
     ring_duration: Annotated[
         int | None,
-        Documented(description="Seconds from ringing to the answer, or to the end of a call that was not answered."),
+        Documented(description="Seconds from ringing to the answer, or to the end of an unanswered call."),
     ]
     call_type: Literal["outbound"]
     hangup_by: HangupBy | None
@@ -84,14 +84,14 @@ class TelephonyData(TypedDict):
 
 
 class ContextDetails(TypedDict):
-    """What was known of the contact."""
+    """The contact's number and data."""
 
     recipient_data: dict[str, Any]
     recipient_phone_number: str
 
 
 class BatchRunDetails(TypedDict):
-    """The contact's place in its batch."""
+    """The contact's state within its batch."""
 
     status: str
     created_at: Timestamp
@@ -100,7 +100,7 @@ class BatchRunDetails(TypedDict):
 
 
 class ExecutionAttempt(TypedDict):
-    """One attempt; times are null until they have come."""
+    """One attempt. Each time is null until it is reached."""
 
     attempt: int
     status: Status
@@ -118,7 +118,7 @@ class ExecutionAttempt(TypedDict):
 
 
 class NextAttempt(TypedDict):
-    """The attempt that is waiting for its time."""
+    """The attempt that waits for its time."""
 
     attempt: int
     at: Timestamp
@@ -139,18 +139,18 @@ class Execution(TypedDict):
     retry_count: int
     retry_history: list[RetryHistoryEntry] | None
     answered_by_voice_mail: bool | None
-    conversation_duration: Annotated[float, Documented(description="Seconds; 0 until there was a conversation.")]
+    conversation_duration: Annotated[float, Documented(description="Seconds; 0 without a conversation.")]
     error_message: str | None
     termination_reason: Annotated[
         TerminationReason | None,
-        Documented(description="What became of the attempt that telephony_data shows; null while it is in progress."),
+        Documented(description="Why the attempt in telephony_data ended; null while it is in progress."),
     ]
     ended_because: Annotated[
         str | None, Documented(description="Why no further attempt follows; null until the execution is over.")
     ]
     outcome: Annotated[
         CallOutcome | None,
-        Documented(description="How the attempt that telephony_data shows ended, finer than its status."),
+        Documented(description="How the attempt in telephony_data ended, in more detail than its status."),
     ]
     initiated_at: Timestamp | None
     user_number: str
@@ -163,14 +163,17 @@ class Execution(TypedDict):
     next_attempt: NextAttempt | None
     sequence: Sequence
     purpose: Annotated[
-        str | None, Documented(description="What the call is for, as asked for; null: its batch's or its agent's.")
+        str | None, Documented(description="The requested purpose; null: its batch's or its agent's applies.")
     ]
     policy: Annotated[
-        str | None, Documented(description="The policy of a single call, with its version; a contact's is its batch's.")
+        str | None,
+        Documented(description="A single call's policy, with its version. A contact has its batch's policy."),
     ]
     expires_at: Annotated[
         Timestamp | None,
-        Documented(description="No attempt starts from then on. Of a contact: from its first dial on."),
+        Documented(
+            description="No attempt starts at or after this time. For a contact, it is set from the first dial."
+        ),
     ]
     transcript: NoText
     summary: NoText
@@ -189,7 +192,7 @@ class ExecutionEvent(Execution):
 
 
 class LogEntry(TypedDict):
-    """One thing that happened to an execution."""
+    """One entry of an execution's log."""
 
     created_at: Timestamp
     type: str
@@ -199,9 +202,9 @@ class LogEntry(TypedDict):
 
 
 def render(execution: domain.Execution, sequence: int | None = None) -> Execution:
-    """The contract's Execution as it is now, or right after event `sequence`.
+    """The execution as JSON: its current state, or its state right after event `sequence`.
 
-    Raises `ValueError` for an execution whose user data was not read.
+    Raises `ValueError` if the execution's user data was not read.
     """
     if execution.user_data is None:
         raise ValueError(f"the user data of execution {execution.id} was not read")
@@ -335,8 +338,8 @@ def _next_attempt(state: domain.State) -> NextAttempt | None:
 
 
 def log(execution: domain.Execution, zones: tuple[str, ...] = ()) -> list[LogEntry]:
-    """The execution's log, oldest first: its changes, and the last try of each webhook. `zones`: those that the called
-    number may be in, for the times that it names; none: no local times."""
+    """The execution's log, oldest first: its changes, and the last try of each webhook. `zones`: the time zones that
+    the called number may be in, for local times in the texts; if empty, there are no local times."""
     entries = [(change.at, _change_entry(execution, change, zones)) for change in execution.changes]
     for tried in execution.delivery.log:
         accepted = tried.status is not None and 200 <= tried.status < 300
@@ -362,7 +365,7 @@ _COMPONENTS = {
 
 
 def type_of(change: domain.Change) -> str:
-    """A change's type, as the log names it."""
+    """A change's type in the log."""
     return change.kind.removeprefix(INFORMS)
 
 

@@ -1,6 +1,6 @@
-"""Data of an HTTP exchange: the response, the two errors without one, and `Retry-After`.
+"""Data of an HTTP exchange: the response, the two errors without a response, and `Retry-After`.
 
-Separate from `redial.adapters.http`, so that code that only reads responses need not import an HTTP client.
+It is separate from `redial.adapters.http`, so that code that only reads responses need not import an HTTP client.
 """
 
 import email.utils
@@ -14,7 +14,7 @@ from typing import Any
 from redial.domain.values import dataclass
 
 LONGEST_WAIT_SECONDS = 24 * 3600.0
-"""Upper limit for `Retry-After`: a day. Longer waits count as a day."""
+"""Upper limit for `Retry-After`: longer waits count as a day."""
 
 
 class NotSent(Exception):
@@ -22,7 +22,7 @@ class NotSent(Exception):
 
 
 class NoAnswer(Exception):
-    """The request may have been sent, and no usable answer came back: what the server did is unknown."""
+    """The request may have been sent, but there was no usable response: it is unknown what the server did."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class HttpResponse:
 def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """`Retry-After` in seconds, 0 to `LONGEST_WAIT_SECONDS`; None if missing or malformed.
 
-    RFC 9110, 10.2.3: whole seconds, or an HTTP date. A date is measured from the response's own `Date`, which makes it
-    independent of our clock, else from `now` (aware); without either it counts as malformed.
+    RFC 9110, 10.2.3: whole seconds, or an HTTP date. A date is measured from the response's own `Date`, so that it does
+    not depend on our clock, or else from `now` (aware). Without either, it counts as malformed.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():

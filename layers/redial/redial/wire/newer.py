@@ -1,7 +1,7 @@
 """Names stored by a newer version: kept on reading, restored on writing.
 
-Items are written whole. Without this, each save by the old version during a gradual deployment would drop what the new
-version had stored. Decoders remove the names that they know from a copy; the rest is `newer`.
+Items are written whole. Otherwise, each save by the old version during a gradual deployment would drop what the new
+version had stored. Decoders remove the names that they know from a copy of the item; the rest is `newer`.
 """
 
 from collections.abc import Mapping

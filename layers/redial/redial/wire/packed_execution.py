@@ -1,18 +1,18 @@
 """The packed form of a stored execution: its history is compressed, so that the item stays under 1 KB.
 
-DynamoDB charges each write by the size of the whole item. The histories of a call that is retried grow with each
-attempt, and every event writes them again. So an item that has grown over 1 KB is stored with
+DynamoDB charges each write by the size of the whole item. The history of a retried call grows with each attempt, and
+every event writes it again. An item over 1 KB is therefore stored with
 
     z1  an object with the values of `ch`, `dl` and `rc`: JSON, with rows in the form of `_differences`, compressed by
         raw deflate with the preset dictionary `VOCABULARY_1`, in Base64
     ch  [["z1"], [status, at, attempt] of the newest status]
 
-instead of these attributes. `unpacked` restores them; everything but the stored item has the plain form. Smaller items
-are stored plainly, and each save chooses anew.
+instead of these attributes. `unpacked` restores them; only the stored item is packed. Smaller items are stored plainly,
+and each save decides again.
 
-A version that does not know the packed form raises ValueError for `["z1"]`, rather than misread the call. So an item is
-packed only if the version that created it (`MAY_PACK`) could read it packed, and `PACK_AFTER` its creation: by then a
-gradual deployment of that version is over, or rolled back.
+A version that does not know the packed form raises ValueError for `["z1"]` instead of misreading the call. An item is
+therefore packed only if the version that created it (`MAY_PACK`) could read the packed form, and only `PACK_AFTER` its
+creation: by then, a gradual deployment of that version is over or rolled back.
 """
 
 import base64
@@ -25,13 +25,13 @@ from typing import Any
 from redial.domain.status import Status
 
 WRITE_BYTES = 1024
-"""One write unit for each started KB."""
+"""Bytes per write unit, rounded up."""
 MAY_PACK = "pz"
-"""Attribute of items created by a version that reads the packed form. Kept as an unknown name is."""
+"""Attribute of items created by a version that reads the packed form. It is kept like an unknown name."""
 PACK_AFTER = timedelta(minutes=25)
-"""An item is packed this long after its creation at the earliest: longer than a gradual deployment takes."""
+"""Minimum age of an item to be packed: longer than a gradual deployment takes."""
 PACKED = "z1"
-"""Attribute with the packed history, and the kind of the first change in `ch`. Another dictionary, another name."""
+"""Attribute with the packed history, and the kind of the first change in `ch`. A new dictionary needs a new name."""
 VOCABULARY_1 = (
     b'"retries are not enabled""the retry is used""voicemail""answered""the call was canceled before it was answered"'
     b'"the call was declined, and is not retried again""the carrier refused the number for good""x-stopping""late-'
@@ -45,7 +45,7 @@ VOCABULARY_1 = (
     b'["initiated",500,1,{"i":"CA0123456789abcdef"}],["ringing",2000,1],["no-answer",30000,1,{"r":"nobody answered",'
     b'"o":"487"}],["scheduled",1,2,{"u":1000000,"m":10}],["claimed",1800000,2,{"l":0,"f":"+1'
 )
-"""Preset dictionary of `z1`: what histories are made of, the most frequent last. Never edited: items depend on it."""
+"""Preset dictionary of `z1`: typical parts of histories, the most frequent last. Never edit it: items depend on it."""
 
 compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Stored lists and objects as text."""
@@ -54,7 +54,7 @@ _STATUSES = frozenset(Status)
 
 
 def packed(item: dict[str, Any]) -> dict[str, Any]:
-    """What to store for `item`, which is plain: its packed form where that saves write units, else the item itself."""
+    """The form to store of a plain `item`: packed if that saves write units, else unchanged."""
     units = _write_units(item)
     if units == 1 or MAY_PACK not in item:
         return item
@@ -78,7 +78,7 @@ def unpacked(item: dict[str, Any]) -> dict[str, Any]:
 
 
 Rows = list[Any]
-"""Lists that begin with a kind or a sequence, and a time: the changes, or the delivery log."""
+"""The changes or the delivery log: lists that each begin with a kind or a sequence number, and a time."""
 
 
 def _with_rows(history: dict[str, Any], form: Callable[[Rows], Rows]) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def _with_rows(history: dict[str, Any], form: Callable[[Rows], Rows]) -> dict[st
 
 
 def _differences(rows: Rows) -> Rows:
-    """Each row with the milliseconds since the row before as its time. Of an event that was delivered like the event
-    before it, only these milliseconds."""
+    """Rows with the milliseconds since the previous row as their times. An event that was delivered like the previous
+    one is reduced to these milliseconds."""
     differences, before = [], [0, 0]
     for row in rows:
         first, at, *rest = row
@@ -123,7 +123,7 @@ def _decompressed(text: str) -> dict[str, Any]:
 
 
 def _write_units(item: dict[str, Any]) -> int:
-    """Write units of an item, by DynamoDB's rules for text, numbers and booleans; about so for other types."""
+    """An item's write units, by DynamoDB's rules for text, numbers and booleans; approximate for other types."""
     return -(-sum(len(name) + _size(value) for name, value in item.items()) // WRITE_BYTES)
 
 

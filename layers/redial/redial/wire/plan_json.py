@@ -16,7 +16,7 @@ from redial.wire.timestamps import Documented, Timestamp, rfc3339, rfc3339_or_no
 
 
 class MovedBy(TypedDict):
-    """A gate that lets the attempt wait. `rule`: which rule it applied, if it has one; `until`: when it asks again."""
+    """A gate that makes the attempt wait. `rule`: the rule that it applied, if any; `until`: when it is asked again."""
 
     gate: str
     rule: str | None
@@ -25,8 +25,8 @@ class MovedBy(TypedDict):
 
 
 class PlannedAttempt(TypedDict):
-    """An attempt. `latest_at` differs where calls are spread over the first minutes of an opening, since each call's
-    own second is known only when it is made; null: the attempt may also not be dialled at all."""
+    """An attempt. `latest_at` is later than `earliest_at` if calls are spread over the first minutes of a window: a
+    call's own second is known only once it is created. Null: possibly the attempt is not dialled at all."""
 
     attempt: int
     earliest_at: Timestamp
@@ -39,7 +39,7 @@ class PlannedAttempt(TypedDict):
 
 
 class Assumed(TypedDict):
-    """What the plan takes for granted: how every call ends, and after how many seconds."""
+    """What the plan assumes: how every call ends, and after how many seconds."""
 
     status: Status
     voicemail: bool
@@ -51,14 +51,14 @@ class Plan(TypedDict):
     """What happens if every attempt fails."""
 
     attempts: list[PlannedAttempt]
-    worst_case_calls: Annotated[int, Documented(description="The most calls that it can come to.")]
+    worst_case_calls: Annotated[int, Documented(description="The maximum number of calls.")]
     ends_because: Annotated[str, Documented(description="Why no attempt follows the last one.")]
     assumed: Assumed
     warnings: list[str]
 
 
 class GateRead(TypedDict):
-    """What one gate decided. `rule`: which rule it applied, if it has one."""
+    """What one gate decided. `rule`: the rule that it applied, if any."""
 
     gate: str
     decision: Verdict
@@ -67,8 +67,8 @@ class GateRead(TypedDict):
 
 
 class Decided(TypedDict):
-    """The gates that were asked at one time, and what came of it, as the log names it: `claimed` (the call was handed
-    to the carrier), `rescheduled`, `queued`, `deferred`, or how the call ended."""
+    """The gates that were asked at one time, and the result as in the log: `claimed` (the call was handed to the
+    carrier), `rescheduled`, `queued`, `deferred`, or how the call ended."""
 
     at: Timestamp
     type: str
@@ -76,7 +76,7 @@ class Decided(TypedDict):
 
 
 class ExplainedAttempt(TypedDict):
-    """An attempt and what gates decided about it, oldest first."""
+    """An attempt and the gates' decisions about it, oldest first."""
 
     attempt: int
     status: Status
@@ -84,8 +84,8 @@ class ExplainedAttempt(TypedDict):
 
 
 class WaitsFor(TypedDict):
-    """What the call waits for. `gate`: the one that lets it wait, if one does; `until` null: until it is woken;
-    `to_change`: what would let it go on."""
+    """What the call waits for. `gate`: the gate that makes it wait, if any; `until`: null if it waits for an event, not
+    for a time; `to_change`: what would let it continue."""
 
     gate: str | None
     until: Timestamp | None
@@ -95,7 +95,7 @@ class WaitsFor(TypedDict):
 
 class Explanation(TypedDict):
     """Why a call was dialled, waits, or is over. `now`: what the gates would decide now; `plan`: what happens if every
-    further attempt fails. Both are null, as `waits_for`, where the call does not wait."""
+    further attempt fails. `now`, `plan` and `waits_for` are null if the call does not wait."""
 
     execution_id: str
     status: Status
@@ -107,7 +107,7 @@ class Explanation(TypedDict):
 
 
 def render_plan(planned: plan.Plan, zones: tuple[str, ...], warnings: Sequence[str]) -> Plan:
-    """`zones`: those that the number may be in."""
+    """A plan as JSON. `zones`: the time zones that the number may be in."""
     seconds, assumed = planned.call_time.total_seconds(), planned.assumed
     ends = "is answered by a machine" if assumed.voicemail else f"ends as {assumed.status}"
     return {
@@ -145,7 +145,7 @@ def _moved_by(decision: Decision) -> MovedBy:
 
 
 def render_gates(results: Iterable[explanation.GateResult]) -> list[GateRead]:
-    """What gates decided, in their order."""
+    """The gates' decisions as JSON, in order."""
     return [{"gate": one.gate, "decision": one.verdict, "rule": one.rule or None, "text": one.text} for one in results]
 
 
@@ -157,7 +157,7 @@ def render_explanation(
     now: datetime,
     planned: Plan | None,
 ) -> Explanation:
-    """`decisions`: what the gates would decide now."""
+    """An explanation as JSON. `decisions`: what the gates would decide now."""
     return {
         "execution_id": execution.id,
         "status": execution.state.status,

@@ -1,6 +1,6 @@
-"""Questions to a customer's endpoint before an attempt, and its answers, as JSON; and what a webhook's answer asks for.
+"""As JSON: questions to a customer's endpoint before an attempt, its answers, and requests in a webhook's response.
 
-Reading an answer to a question raises `ValueError`, whose message says what is wrong without quoting it.
+Reading an answer raises `ValueError` with a message that says what is wrong without quoting the answer.
 """
 
 import json
@@ -18,17 +18,17 @@ from redial.wire.timestamps import read_rfc3339
 
 MAX_REASON_LENGTH = 200
 WEBHOOK = "webhook"
-"""The source of suppressions that a webhook's answer asks for."""
+"""The source of suppressions that a webhook's response requests."""
 
 
 def hook_question(execution: Execution, attempt: int) -> bytes:
-    """The execution as a webhook shows it, with `type` and the number of the attempt that is to be dialled."""
+    """The execution in the format of webhooks, with `type` and the number of the attempt to be dialled."""
     shown: Mapping[str, Any] = {**render(execution, execution.last_sequence)}
     return _body({"type": "hook.pre_dial", "attempt": attempt, **shown})
 
 
 def scrub_question(execution: Execution, purpose: str | None) -> bytes:
-    """The number that is to be called, and by which agent for what purpose."""
+    """The number to be called, with agent, execution and purpose."""
     return _body(
         {
             "type": "hook.scrub",
@@ -45,23 +45,23 @@ def _body(question: Mapping[str, Any]) -> bytes:
 
 
 def hook_answer(body: bytes) -> HookAnswer:
-    """`{"eligible", "defer_until", "reason"}`; only the first is required."""
+    """Parse `{"eligible", "defer_until", "reason"}`; only the first is required. Raises `ValueError`."""
     said = json_object(body)
     return HookAnswer(_flag(said, "eligible"), _time(said, "defer_until"), reason_of(said))
 
 
 def scrub_answer(body: bytes) -> ScrubAnswer:
-    """`{"allowed", "expires_at", "reason"}`; only the first is required."""
+    """Parse `{"allowed", "expires_at", "reason"}`; only the first is required. Raises `ValueError`."""
     said = json_object(body)
     return ScrubAnswer(_flag(said, "allowed"), _time(said, "expires_at"), reason_of(said))
 
 
 def suppress_in(body: bytes, agent_id: str, now: datetime) -> OptOut | None:
-    """`{"suppress": true}`, or `{"suppress": {"reason", "agent_id", "purpose", "expires_at"}}`: the number is to be
-    suppressed. None: it is not. `agent_id`: of the call.
+    """The suppression that a webhook's response requests with `{"suppress": true}` or
+    `{"suppress": {"reason", "agent_id", "purpose", "expires_at"}}`; None if it requests none. `agent_id`: the call's.
 
-    An opt-out must not be lost by a mistake in what narrows it, so what makes no sense, or names another agent, is left
-    out.
+    An opt-out must not be lost because a field that narrows it is wrong, so an invalid field or another agent is
+    ignored.
     """
     said = json_object(body).get("suppress")
     if said is True:
@@ -81,7 +81,7 @@ def suppress_in(body: bytes, agent_id: str, now: datetime) -> OptOut | None:
 
 
 def reason_of(said: Mapping[str, Any]) -> str | None:
-    """`reason` in one line of at most `MAX_REASON_LENGTH` characters. Another value than a text counts as none."""
+    """`reason` in one line of at most `MAX_REASON_LENGTH` characters; None if it is not a text."""
     reason = said.get("reason")
     if not isinstance(reason, str):
         return None

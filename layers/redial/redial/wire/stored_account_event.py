@@ -1,4 +1,4 @@
-"""The stored form of an account's event: one flat DynamoDB item with short names.
+"""The stored form of an account event: one flat DynamoDB item with short names.
 
 v version · ac account · ty kind · ca created (ms) · dl delivery (as an execution's) · expires_at (epoch seconds) ·
 due_shard, due_at: index keys · of the attention item: pr provider · sc scope · va value · re reason · co code ·

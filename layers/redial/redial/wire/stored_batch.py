@@ -1,4 +1,4 @@
-"""The stored form of a batch: one flat DynamoDB item with short names, by the rules of `stored_execution`.
+"""The stored form of a batch: one flat DynamoDB item with short names, following the rules of `stored_execution`.
 
 ac account · ag agent · ca created · fi file name · pr carrier (absent: the default) · fn from-numbers · wh webhook ·
 v version · cp calls per second (text) · ff first dials first · by guardrails bypassed ·

@@ -16,7 +16,7 @@ _HASH_BYTES, _PLACE_BYTES = 8, 4
 
 
 def encode(index: ContactIndex) -> bytes:
-    """The file."""
+    """The contact index as a file."""
     places = [[one.country, one.countries, one.zones, int(one.named)] for one in index.places]
     rejected = {str(reason): count for reason, count in index.rejected.items()}
     head = json.dumps({"n": len(index.hashes), "p": places, "r": rejected}, separators=(",", ":"))
@@ -34,7 +34,7 @@ def decode(pieces: Iterable[bytes]) -> ContactIndex:
 
 
 def decode_hashes(pieces: Iterable[bytes]) -> "array[int]":
-    """The hashes alone: the rest of the file is not read."""
+    """The hashes. The rest of the file is not read. Raises `ValueError` if the file ends before its last hash."""
     content, wanted = b"", None
     left: Iterator[bytes] = iter(pieces)
     for piece in left:
@@ -55,7 +55,7 @@ def _array(kind: str, content: bytes) -> "array[int]":
 
 
 def _swapped(numbers: "array[int]") -> "array[int]":
-    """From this machine's order of bytes to the file's, or back."""
+    """Convert from this machine's byte order to the file's, or back."""
     swapped = numbers[:]
     if sys.byteorder == "little":
         swapped.byteswap()

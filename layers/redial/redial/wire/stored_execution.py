@@ -1,30 +1,30 @@
 """The stored form of an execution: one flat DynamoDB item with short names, because writes are charged by item size.
 
-Lists are JSON text: smaller than DynamoDB's nested lists and maps, and many times faster to read. Old items must load
-for as long as executions live: names are only added, each with a default (tests/contract/recorded holds old items).
-Times are whole milliseconds; within JSON text, relative to `ca`.
+Lists are JSON text, which is smaller than DynamoDB's nested lists and maps and many times faster to read. Old items
+must load for as long as executions live, so names are only added, each with a default (tests/contract/recorded has old
+items). Times are whole milliseconds; within JSON text, they are relative to `ca`.
 
     ac account · ag agent · ca created · to, fr numbers · ba batch · pr carrier (absent: the default)
-    by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: it is kept apart, see below
+    by guardrails bypassed · cw calling rule · tz time zone · ud user data · ux true: user data is kept apart, see below
     v version · sq row in the batch · ws statuses whose events are sent, a bit each (absent: all)
     pu purpose · po policy · pd true: the policy is a default · xa expires at (ms) · kp lines of its API key
     er true: an erased contact, which only its batch's lists and counts show
     rc retry config [enabled, retries, [statuses], voicemail, [minutes]]
     ch changes [[kind, at, attempt, {u until, m timer, l line, c count, i call id, f from, r reason, o code,
        v voicemail, d duration, g ring, h hangup by, e ended, w claim id, p delayed, n lost, k gates, s since,
-       b invalid number, y price, q carrier until this claim}]], the last left out where it is empty; `w` of a claim
-       that every gate allowed ends with the short form of its gates, see `domain.decision.only_rules`
+       b invalid number, y price, q carrier until this claim}]]. The object is left out if it is empty. If every gate
+       allowed a claim, its `w` ends with the short form of its gates, see `domain.decision.only_rules`
     dl delivery {s settled, p replaying, r tries, n next try, l lease, u lease until, x undelivered,
        g log [[sequence, at, HTTP status or 0, tries, error]]}
     due_shard, due_at, listing_shard, listing_key, undelivered_of, nu number called: index keys
     expires_at (epoch seconds) of a finished single call: DynamoDB removes it then, or some days later
     z1, pz of an item that is packed or may be: see `packed_execution`
 
-    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution; by
-                 tally after the execution has expired
+    X#<id> / U   an execution's user data that is kept apart: ud, as above. Written and removed with the execution;
+                 tally removes it after the execution has expired
 
-Unknown names stored by a newer version are kept: of the item, of a change, of `dl`, and markers whose kind begins with
-`x-`. The lists `rc`, `g` and a change's never grow: new data there gets a name.
+Unknown names stored by a newer version are kept in the item, in a change and in `dl`, and so are markers whose kind
+begins with `x-`. The lists `rc`, `g` and a change's list never grow: new data there gets a name.
 """
 
 import base64
@@ -49,13 +49,13 @@ DUE_SHARDS = 16
 QUEUE_CHECK_SHARDS = 4
 """Partitions of the due index for queue checks, which the sweeper processes last."""
 WATCHED = "watched"
-"""Partition of the due index for line shards, which the sweeper counts each minute whether due or not."""
+"""Partition of the due index for line shards, which the sweeper counts every minute, due or not."""
 LISTING_SHARDS = 4
 INDEX_KEYS = ("sk", "due_shard", "listing_shard", "listing_key", "undelivered_of", "nu")
 """Index keys, which are derived from an item's other attributes."""
 OPEN, DONE = "open", "done"
 EXPIRES_AT = "expires_at"
-"""The table's TTL attribute. Derived from an execution's end when it is stored, as an index key is."""
+"""The table's TTL attribute. Like an index key, it is derived when an execution is stored, from its end."""
 
 _CHANGE_FIELDS = {
     "m": "timer",
@@ -79,8 +79,8 @@ _CHANGE_FIELDS = {
 _STATUSES = frozenset(Status)
 _MARKERS = frozenset(Marker)
 INFORMS = "x-"
-"""Prefix of markers without which an execution can still be read: a version that does not know one skips and keeps it.
-Any other unknown kind (a status, a claim) raises ValueError rather than be misread."""
+"""Prefix of markers that an execution can be read without: a version that does not know such a marker skips and keeps
+it. Any other unknown kind (a status, a claim) raises ValueError instead of being misread."""
 
 
 def key(execution_id: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def key(execution_id: str) -> dict[str, Any]:
 
 
 def user_data_key(execution_id: str) -> dict[str, Any]:
-    """Primary key of the item with an execution's user data, where it is kept apart."""
+    """Primary key of the item with an execution's user data, if it is kept apart."""
     return {"pk": f"X#{execution_id}", "sk": "U"}
 
 
@@ -104,7 +104,7 @@ def decode_user_data(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def due_shard(execution_id: str) -> str:
-    """An execution's partition of the due index, by the last digits of its UUID, which are uniform."""
+    """An execution's partition of the due index, by the last digits of its UUID, which are uniformly distributed."""
     return f"{int(execution_id[-2:], 16) % DUE_SHARDS:02d}"
 
 
@@ -119,8 +119,8 @@ def listing_shard(agent_id: str, shard: int) -> str:
 
 
 def number_key(account_id: str, number: str) -> str:
-    """Partition of the index `called` with an account's calls to an E.164 number: a short hash, because every write of
-    the item is charged for it. It never changes, so only the creation of a call writes the index."""
+    """Partition of the index `called` with an account's calls to an E.164 number. It is a short hash, because every
+    write of the item is charged for it. It never changes, so only creating a call writes the index."""
     digest = hashlib.sha256(f"{account_id} {number}".encode()).digest()
     return base64.urlsafe_b64encode(digest[:6]).decode()
 
@@ -148,7 +148,7 @@ def encode(execution: Execution) -> dict[str, Any]:
     if execution.row is None:
         item["listing_shard"] = listing_shard(execution.agent_id, int(execution.id[-2:], 16) % LISTING_SHARDS)
         item["listing_key"] = f"{DONE if execution.state.is_final else OPEN}#{created_ms:013d}#{execution.id}"
-    else:  # the listing has its batch, for all contacts
+    else:  # the listing contains its batch instead, for all contacts
         item["sq"] = execution.row
     if execution.provider != DEFAULT_PROVIDER:
         item["pr"] = execution.provider
@@ -189,8 +189,8 @@ def encode(execution: Execution) -> dict[str, Any]:
 
 
 def decode(item: dict[str, Any]) -> Execution:
-    """The inverse of `encode`, also for an item that is packed. Raises ValueError for a change of unknown kind that is
-    not informative."""
+    """The inverse of `encode`; also decodes packed items. Raises ValueError for a change of unknown kind, unless it has
+    the prefix `INFORMS`."""
     stored = dict(unpacked(item))
     for name in (*INDEX_KEYS, EXPIRES_AT):
         stored.pop(name, None)
@@ -229,7 +229,7 @@ def decode(item: dict[str, Any]) -> Execution:
 
 
 def status_of(item: dict[str, Any]) -> Status:
-    """The status of a stored execution, without decoding all of it: `ch` ends with it in the packed form also."""
+    """The status of a stored execution, without decoding all of it: `ch` ends with it, also in the packed form."""
     return next(Status(change[0]) for change in reversed(json.loads(item["ch"])) if change[0] in _STATUSES)
 
 
@@ -238,11 +238,11 @@ _BITS = (
     *(Status.CALL_DISCONNECTED, Status.COMPLETED, Status.NO_ANSWER, Status.BUSY, Status.FAILED, Status.CANCELED),
     *(Status.STOPPED, Status.ERROR, Status.BALANCE_LOW),
 )
-"""Stored sets of statuses have a bit for each; new statuses come last."""
+"""Stored sets of statuses have a bit for each status. New statuses are appended."""
 
 
 def encode_statuses(statuses: Iterable[Status]) -> int:
-    """A set of statuses as bits: it costs each save fewer bytes than their names."""
+    """A set of statuses as bits, which cost each save fewer bytes than names."""
     return sum(1 << _BITS.index(status) for status in set(statuses))
 
 
@@ -281,7 +281,7 @@ def _informs(stored: list[Any]) -> bool:
 
 
 def _encode_changes(execution: Execution) -> list[Any]:
-    """All changes in order of time, merged with a newer version's markers; times are strictly increasing."""
+    """All changes in chronological order, merged with a newer version's markers. Times are strictly increasing."""
     stored = [_encode_change(change, execution.created_at) for change in execution.changes]
     return sorted((*stored, *execution.newer_notes), key=lambda one: one[1]) if execution.newer_notes else stored
 

@@ -1,13 +1,13 @@
-"""Time formats: stored as whole milliseconds since 1970 (UTC), sent as RFC 3339 (UTC, `Z`)."""
+"""Time formats: times are stored as whole milliseconds since 1970 (UTC) and sent as RFC 3339 (UTC, `Z`)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 
 class Documented:
-    """Keys to add to a field's JSON schema in the API's documentation; with a "type" they replace the schema.
+    """Keys to add to a field's JSON schema in the API's documentation. If they include "type", they replace the schema.
 
-    Only pydantic calls this, to make the documentation; rendering an answer does not import pydantic.
+    Only pydantic calls this, to build the documentation. Rendering a response does not import pydantic.
     """
 
     def __init__(self, **keys: Any) -> None:
@@ -35,12 +35,12 @@ def from_ms(milliseconds: int) -> datetime:
 
 
 def rfc3339(instant: datetime) -> Timestamp:
-    """`2026-01-26T10:00:00.000Z`."""
+    """The time as text, such as `2026-01-26T10:00:00.000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_rfc3339(text: str) -> datetime:
-    """The inverse of `rfc3339`, in aware UTC, for any offset. Raises `ValueError` for another text."""
+    """Parse a time with any offset to aware UTC. Raises `ValueError` for any other text."""
     try:
         instant = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z; Python reads only Z
         if instant.tzinfo is None:
@@ -51,5 +51,5 @@ def read_rfc3339(text: str) -> datetime:
 
 
 def rfc3339_or_none(instant: datetime | None) -> Timestamp | None:
-    """As `rfc3339`; None stays None."""
+    """The time as text, like `rfc3339`; None for None."""
     return None if instant is None else rfc3339(instant)

@@ -16,13 +16,13 @@ PREFIX = "whsec_"
 SHORTEST_KEY_BYTES = 24
 LONGEST_KEY_BYTES = 64
 TOLERANCE = timedelta(minutes=5)
-"""How far a message's timestamp may be from the receiver's clock, so that a recorded message cannot be sent later."""
+"""Maximum difference between a message's timestamp and the receiver's clock; it prevents replay attacks."""
 
 
 def sign(secrets: Sequence[str], webhook_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:
-    """The headers that sign `body` with each of `secrets`. `timestamp`: the sending time, aware, cut to the second.
+    """The headers that sign `body` with each of `secrets`. `timestamp`: the sending time, aware, truncated to seconds.
 
-    Raises `ValueError` without a secret, for a malformed secret, an id with a dot, or a time without a zone.
+    Raises `ValueError` for a missing or malformed secret, an id that is empty or has a dot, and a naive time.
     """
     if not secrets:
         raise ValueError("there is no webhook secret to sign with")
@@ -58,14 +58,14 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, now: datetim
 
 
 def new_secret(random_bytes: bytes) -> str:
-    """The secret that encodes these 24 to 64 random bytes (32 is usual). Raises `ValueError` for fewer or more."""
+    """The secret that encodes 24 to 64 random bytes (32 is usual). Raises `ValueError` for fewer or more."""
     secret = PREFIX + base64.b64encode(random_bytes).decode()
     key_of(secret)
     return secret
 
 
 def key_of(secret: str) -> bytes:
-    """The HMAC key in a secret. Raises `ValueError` with the reason, without the secret."""
+    """The HMAC key in a secret. Raises `ValueError` with the reason; the message does not contain the secret."""
     if not secret.startswith(PREFIX):
         raise ValueError(f"a webhook secret starts with {PREFIX}")
     try:

@@ -1,4 +1,4 @@
-"""Events of accounts in DynamoDB: one item each, E#<id> / E; see `redial.wire.stored_account_event`."""
+"""Account events in DynamoDB: one item each, E#<id> / E; see `redial.wire.stored_account_event`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -9,7 +9,7 @@
     K#<sha256 of a key> / K  the account of a key: account_id, key_id, name, revoked_at (ms), its rights, and
                              last_used_at (ms, a whole hour)
 
-One transaction writes a key's two items; authentication reads only the second.
+One transaction writes a key's two items. Authentication reads only the second.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 MAX_MARKED = 1000
-"""Maximum keys whose hour of use a process remembers; when they are so many, all are forgotten."""
+"""Maximum keys whose hour of use a process remembers; when full, all are forgotten."""
 
 
 class DynamoAccounts:
@@ -37,14 +37,14 @@ class DynamoAccounts:
     def __init__(self, client: "DynamoDBClient", table_name: str, now: Callable[[], datetime] | None = None) -> None:
         self._table = Table(client, table_name)
         self._cached: TtlCache[Account] = TtlCache(now)
-        self._marked: dict[str, datetime] = {}  # the hours that this process has stored, or tried to
+        self._marked: dict[str, datetime] = {}  # the hours that this process has stored or tried to store
 
     def get(self, account_id: str) -> Account | None:
         item = self._table.get(_account_key(account_id))
         return None if item is None else self._cached.keep(_decode(account_id, item), account_id)
 
     def all(self) -> list[Account]:
-        """Every account, oldest first. Reads the whole table: for operators, not for functions."""
+        """All accounts, oldest first. Reads the whole table: for operators, not for functions."""
         pages = self._table.client.get_paginator("scan").paginate(
             TableName=self._table.name,
             FilterExpression="sk = :account",
@@ -162,7 +162,7 @@ class DynamoAccounts:
 
 
 def _encode_rights(rights: KeyRights) -> dict[str, Any]:
-    """Of the rights, what restricts the key."""
+    """The rights that restrict the key."""
     stored: dict[str, Any] = {
         "scopes": None if rights.scopes == ALL_SCOPES else list(rights.scopes),
         "agents": None if rights.agents is None else list(rights.agents),
@@ -174,8 +174,8 @@ def _encode_rights(rights: KeyRights) -> dict[str, Any]:
 
 
 def _decode_rights(item: dict[str, Any]) -> KeyRights:
-    """A newer version's scopes, unknown here, are left out: they open nothing. Numbers are masked unless the key was
-    made without that restriction."""
+    """The rights of a stored key. A newer version's unknown scopes are left out, so they grant nothing. Numbers are
+    masked unless the key was created without that restriction."""
     scopes = item.get("scopes", ALL_SCOPES)
     return KeyRights(
         scopes=tuple(scope for scope in ALL_SCOPES if scope in scopes),
@@ -219,7 +219,7 @@ _SETTINGS = ("defaults", "contact_limits", "webhook_url")
 
 
 def _encode_settings(account: Account) -> dict[str, Any]:
-    """Of `_SETTINGS`, those that are set."""
+    """The values of those `_SETTINGS` that are set."""
     stored = {
         "defaults": _encode_defaults(account.defaults),
         "contact_limits": None if account.contact_limits is None else str(account.contact_limits),

@@ -3,7 +3,7 @@
     v version · na name · cf the customer's configuration (JSON text)
     ca, ua created, updated (ms) · wh webhook · pr carrier · fn from-numbers · an, sm answer and stream URL
     hs, he calling hours · cw calling windows · tz time zone · mc, rt, ms lines, ring and call limits
-    vd machine detection · pc peak of the line limit · pu purpose · cr countries where a consent is required
+    vd machine detection · pc peak of the line limit · pu purpose · cr countries that require a consent
     po, ap its own and its account's policy · xm expires after (minutes) · nr has number rules
     sc, hk scrub and pre-dial hook [URL, seconds]
     sb stopped before (ms) · da deleted at (ms) · expires_at of a deleted agent (epoch seconds)
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEEP_DELETED = timedelta(days=30)
-"""How long a deleted agent stays stored for its last calls' reports: far longer than a call and its deliveries."""
+"""How long a deleted agent is kept for its last calls' reports: far longer than a call and its deliveries take."""
 
 _PLAIN_FIELDS = {
     "wh": "webhook_url",

@@ -1,9 +1,9 @@
-"""The audit in DynamoDB: one item for each record, by account and time.
+"""The audit log in DynamoDB: one item for each record, by account and time.
 
     J#<account> / <at (13 digits of ms)>#<id>   op operation · by · kid key id · rt resource type · rid resource id ·
                                                 ch {field: [before, after]} (JSON text) · dt details (JSON text)
 
-Records are only added, each under a key that did not exist, and never expire.
+Records are only added, each under a new key, and never expire.
 """
 
 import json
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class DynamoAuditLog:
-    """The audit of accounts' changes."""
+    """The audit log of accounts' changes."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._table = Table(client, table_name)
 
     def add(self, record: AuditRecord) -> None:
-        """Append the record. Raises `ValueError` where another has its place: none is ever overwritten."""
+        """Append the record. Raises `ValueError` if its key exists: records are never overwritten."""
         if not self._table.put_new(_encode(record)):
             raise ValueError(f"another audit record has the id {record.id}")
 
@@ -41,7 +41,7 @@ class DynamoAuditLog:
         if after is not None:
             high = min(high, _sort_key(after.created_at, after.id))
         if low > high:
-            return  # which DynamoDB refuses
+            return  # DynamoDB refuses such bounds
         values = {":pk": f"J#{account_id}", ":low": low, ":high": high}
         condition = "pk = :pk AND sk BETWEEN :low AND :high"
         options: dict[str, Any] = {"ConsistentRead": True, "ScanIndexForward": False, "Limit": most + 1}

@@ -1,10 +1,10 @@
-"""Batches in DynamoDB, one item each with optimistic locking; and their counts.
+"""Batches and their counts in DynamoDB: one item for each batch, with optimistic locking.
 
     B#<batch> / B                a batch, see `wire.stored_batch`; after its removal the tombstone
     C#<batch> / <stream shard>   contacts by status, counted from one shard of the table's stream:
                                  n {status: count}, sn sequence number of the last record counted
 
-A shard's count may be negative, if contacts entered a status in one shard and left it in another. The sum is exact.
+A shard's count can be negative: contacts may enter a status in one shard and leave it in another. The sum is exact.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class DynamoBatches:
         sleep: Callable[[float], None] = lambda seconds: None,
         keep: timedelta | None = None,
     ) -> None:
-        """`keep`: how long a batch that is over is kept; None: for ever."""
+        """`keep`: how long a finished batch is kept; None: forever."""
         self._table = Table(client, table_name, sleep)
         self._keep = keep
 
@@ -79,7 +79,7 @@ class DynamoBatches:
         return last
 
     def count(self, batch_id: str, shard: str, deltas: Mapping[str, int], after: str | None, up_to: str) -> None:
-        """Raises `StaleVersion` unless the shard was counted exactly up to `after`."""
+        """See the port. Raises `StaleVersion` unless the shard was counted exactly up to `after`."""
         counter_key = _counter_key(batch_id, shard)
         if after is None:
             counted = self._table.put(counter_key | {"n": dict(deltas), "sn": up_to}, ABSENT).done

@@ -5,11 +5,11 @@
     Q#<agent> / 1#<ready>#<id>   a first dial: n attempt
 
 A batch's entry: nr, la next and last row · sa served at (ms) · iv interval (ms) · nx next start (ms) · ff, pa first
-dials first, paused · rf, rw when the first of its delayed set is due (ms), and which contact that was.
+dials first, paused · rf, rw when the first contact of its delayed set is due (ms), and which contact that was.
 
-A queue is a partition of small items, sorted by class and time, and read consistently from the table: an index may be
-stale, and a call missed by a read could wait for ever. Joining and leaving are one write each, so about 500 calls a
-second can join the queue of one agent.
+A queue is a partition of small items, sorted by class and time. It is read consistently from the table, because an
+index may be stale and a call missed by a read could wait forever. Joining and leaving take one write each, so about 500
+calls a second can join an agent's queue.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 _RETRY_CLASS, _BATCH_CLASS, _FIRST_CLASS = "0", "0b", "1"  # sorts due retries, then batches, then first dials
-_FRONT = 25  # items of the front of a queue: 25 of them are one read unit or two
+_FRONT = 25  # items read at the front of a queue: 25 cost one or two read units
 
 
 class DynamoCallQueue:
@@ -146,7 +146,7 @@ class DynamoCallQueue:
 
 
 def served(table: Table, entry: BatchQueueEntry, now: datetime) -> tuple[bool, datetime | None]:
-    """Write down that the batch had its turn; whether that was stored, and the start that its rate gives."""
+    """Record that the batch had its turn. Returns whether that was stored, and the start time that its rate gives."""
     rate, condition, values, at = next_start(entry, now)
     updated = table.update(
         batch_key(entry.agent_id, entry.batch_id),
@@ -158,7 +158,7 @@ def served(table: Table, entry: BatchQueueEntry, now: datetime) -> tuple[bool, d
 
 
 def next_start(entry: BatchQueueEntry, now: datetime) -> tuple[str, str, dict[str, Any], datetime | None]:
-    """For a batch with a rate: what to add to an update and its condition, the values for that, and the next start."""
+    """For a batch with a rate: the additions to an update, its condition and its values, and the next start time."""
     if entry.interval is None:
         return "", "", {}, None
     at = now if entry.next_at is None else max(now, entry.next_at)

@@ -1,6 +1,6 @@
-"""Counts of the calls that API keys had accepted, in DynamoDB: one item for each key with a quota and day (UTC).
+"""Counts of accepted calls in DynamoDB: one item for each API key with a quota and each day (UTC).
 
-D#<key id> / <day>   n how many · expires_at
+D#<key id> / <day>   n number of calls · expires_at
 """
 
 from datetime import UTC, date, datetime, time, timedelta

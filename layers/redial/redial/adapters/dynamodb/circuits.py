@@ -8,7 +8,7 @@
     rf marks of the refused numbers · oa opened at (ms) · pb failed probes · nt next try (ms) · ra resumed at (ms)
     rn admitted since
 
-No item: the carrier has never failed. The item of a caller id or a country that works again is removed.
+Without an item, the carrier has never failed. Once a caller id or a country works again, its item is removed.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +57,9 @@ class DynamoCircuits:
         values = {":pk": f"H#{account_id}", ":low": provider, ":high": f"{provider}$"}  # `$` comes after `#`
         items = self._table.query("pk = :pk AND sk BETWEEN :low AND :high", values)
         known = {circuit.key: circuit for circuit in map(_decode, items)}
-        if provider in known and not known[provider].is_healthy:  # of an outage, every process must see the newest
+        if (
+            provider in known and not known[provider].is_healthy
+        ):  # during an outage, every process must see the newest state
             return known
         return self._healthy.keep(known, account_id, provider)
 
@@ -67,8 +69,9 @@ class DynamoCircuits:
         ]
 
     def save(self, circuit: Circuit, event: AccountEvent | None = None) -> Circuit:
-        """A write that the client repeats because its answer was lost raises `StaleVersion`: two dials may write equal
-        items, and only one of them may win. The cost: a failure is counted twice, or a probe waits a minute longer."""
+        """See the port. A write that the client repeats because its response was lost raises `StaleVersion`: two dials
+        may write equal items, and only one may win. The cost: a failure is counted twice, or a probe waits a minute
+        longer."""
         self._healthy.forget(circuit.account_id, circuit.provider)
         read = circuit.version
         if not circuit.is_of_account and circuit.is_healthy:

@@ -1,9 +1,9 @@
-"""Batches' delayed sets in DynamoDB: contacts that wait for a time rather than for a line.
+"""Batches' delayed sets in DynamoDB: contacts that wait for a time, not for a line.
 
     R#<batch> / <ready>#<id>    a contact: n attempt, tk when it was last popped (ms)
 
-The batch's queue entry has the earliest due time of the set (rf) and that contact (rw), so the read of the queue, made
-for every free line anyway, finds delayed contacts too.
+The batch's queue entry has the earliest due time of the set (rf) and that contact (rw), so reading the queue, which
+every free line requires anyway, also finds delayed contacts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +116,7 @@ class DynamoDelayedSets:
         self._table.update({"pk": _partition(batch_id), "sk": sort_key}, "REMOVE tk", PRESENT)
 
     def _first_takeable(self, batch_id: str) -> datetime | None:
-        """When the first entry may be taken; None: the set is empty."""
+        """When the first entry may be taken; None if the set is empty."""
         first: datetime | None = None
         for item in self._entries(batch_id):
             takeable_at = _takeable_at(item)
@@ -126,13 +126,13 @@ class DynamoDelayedSets:
         return first
 
     def _raise_next(self, entry: BatchQueueEntry, following: datetime | None) -> None:
-        """No entry is due: store in `rf` when the first will be, or remove it for an empty set. Then check again.
+        """No entry is due: set `rf` to the time when the first will be, or remove it if the set is empty. Then check.
 
-        An entry is stored first, and then `rf` is lowered to its time. `rf` is raised here alone, and every raise is
-        followed by a check. Take the last raise: an entry stored before its check is seen by that check, which lowers
-        `rf`. An entry stored later lowers `rf` itself, and no raise follows. So `rf` is never later than the first
-        entry's time for longer than this takes. The check also runs where the write seems to have lost: that may be
-        its own write, sent again. Where this function is cut off between the two, the batch's audit repairs it.
+        An entry is stored first, and then `rf` is lowered to its time. `rf` is only raised here, and every raise is
+        followed by a check. Consider the last raise: its check finds any entry stored before it, and lowers `rf`. An
+        entry stored later lowers `rf` itself, and no raise follows. `rf` is therefore never later than the first
+        entry's time for longer than this takes. The check also runs if the write seems to have lost the race, because
+        it may be our own write, repeated. If the function is killed between the two, the batch's audit repairs `rf`.
         """
         if entry.delayed_from is None:
             return
@@ -146,7 +146,7 @@ class DynamoDelayedSets:
             self._lower_next(entry.agent_id, entry.batch_id, first)
 
     def _lower_next(self, agent_id: str, batch_id: str, to: datetime) -> bool:
-        """Have the set looked at from `to` on; False where it is looked at then anyway, or the batch has left."""
+        """Have the set checked from `to` on. False if it is checked by then anyway, or the batch has left the queue."""
         condition = f"{PRESENT} AND (attribute_not_exists(rf) OR rf > :to)"
         return self._table.update(batch_key(agent_id, batch_id), "SET rf = :to", condition, {":to": to_ms(to)}).done
 

@@ -1,12 +1,12 @@
 """Executions in DynamoDB: one item each, with optimistic locking, packed once it outgrows 1 KB.
 
-The write that ends a single call also sets the table's TTL attribute `expires_at`, so keeping it for `keep` costs no
-request. A contact has none: it is removed with its batch. DynamoDB removes an expired item up to some days late; until
-then it is read like any other. Then tally removes its user data, where that is an item of its own.
+The write that ends a single call also sets the table's TTL attribute `expires_at`, so removing it after `keep` costs no
+request. Contacts have no TTL, because they are removed with their batch. DynamoDB removes an expired item up to some
+days late; until then, it is read like any other. Tally then removes its user data if that is a separate item.
 
 `due` (sparse index): items that the sweeper must check by a time. `listing`: an agent's executions by creation time,
-open and finished ones separately; `listings.py` reads it. Both project keys only and change rarely; items are read from
-the table.
+open and finished ones separately; `listings.py` reads it. Both indexes project only keys and change rarely; items are
+read from the table.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +50,7 @@ _TRY_AGAIN = (
     *("ProvisionedThroughputExceeded", "RequestLimitExceeded", "ThrottlingError", "InternalServerError"),
     "TransactionConflict",
 )
-"""Errors of a statement that was not executed and may be repeated."""
+"""Error codes of a statement that was not executed and may be repeated."""
 
 
 class DynamoExecutions:
@@ -63,7 +63,7 @@ class DynamoExecutions:
         sleep: Callable[[float], None] = lambda seconds: None,
         keep: timedelta | None = None,
     ) -> None:
-        """`keep`: how long a finished call is kept; None: for ever."""
+        """`keep`: how long a finished call is kept; None: forever."""
         self._table = Table(client, table_name, sleep)
         self._keep = keep
 
@@ -72,7 +72,7 @@ class DynamoExecutions:
         return None if item is None or "er" in item else decode(item)
 
     def create(self, execution: Execution) -> bool:
-        """User data that is kept apart is written in one transaction with the execution: neither is there alone."""
+        """See the port. User data that is kept apart is written in the same transaction as the execution."""
         item = self._item(replace(execution, version=1)) | {MAY_PACK: True}
         if not execution.user_data_apart:
             return self._table.put_new(item)
@@ -100,7 +100,7 @@ class DynamoExecutions:
         return item
 
     def create_contacts(self, executions: Sequence[Execution]) -> None:
-        """One request stores 25 contacts and leaves existing ones alone: PartiQL's INSERT never overwrites."""
+        """See the port. One request stores 25 contacts. PartiQL's INSERT never overwrites existing ones."""
         for start in range(0, len(executions), _STATEMENTS):
             statements = [_insert(self._table.name, one) for one in executions[start : start + _STATEMENTS]]
             until_done(statements, self._insert, self._table.sleep)
@@ -195,8 +195,8 @@ def _insert(table_name: str, execution: Execution) -> "BatchStatementRequestType
 
 @lru_cache(maxsize=64)
 def _statement(table_name: str, shared: tuple[tuple[str, str | int], ...], own: tuple[str, ...]) -> str:
-    """What a contact shares with the others of its batch is in the text, which is the same for all of them: encoding
-    parameters is most of the time that storing a contact takes."""
+    """The statement for a batch's contacts, with their shared values in its text: encoding parameters takes most of the
+    time of storing a contact."""
     values = [f"'{name}': {_literal(value)}" for name, value in shared] + [f"'{name}': ?" for name in own]
     return f'INSERT INTO "{table_name}" VALUE {{{", ".join(values)}}}'
 

@@ -1,9 +1,9 @@
 """Idempotency keys in DynamoDB: a conditional write claims a key, and a losing write returns the winner.
 
-    pk `I#<account>#<sha256 of the key>` (hashed: a key may hold any printable character)
+    pk `I#<account>#<sha256 of the key>` (hashed, because a key may contain any printable character)
     execution_id, body_hash · expires_at (epoch seconds)
 
-The table's TTL deletes late, so expiry is checked here too.
+The table's TTL deletes items late, so expiry is also checked here.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 REMEMBERED = timedelta(hours=24)
-"""How long a repeated key returns the first answer."""
+"""How long a repeated key returns the first response."""
 
 
 class DynamoIdempotencyKeys:

@@ -1,7 +1,7 @@
 """Conversion between plain Python values and DynamoDB's typed attributes; whole numbers stay `int`.
 
-boto3's own (de)serializer does the work, but is slow for the plain values that nearly every attribute has, and returns
-every number as a Decimal.
+It wraps boto3's own (de)serializer, which is slow for the plain values of nearly all attributes and returns every
+number as a Decimal.
 """
 
 from decimal import Decimal
@@ -14,12 +14,12 @@ _deserializer = TypeDeserializer()
 
 
 def to_item(values: dict[str, Any]) -> dict[str, Any]:
-    """`{"v": 1}` → `{"v": {"N": "1"}}`. Raises TypeError for floats, which DynamoDB lacks."""
+    """Convert an item: `{"v": 1}` → `{"v": {"N": "1"}}`. Raises TypeError for floats, which DynamoDB lacks."""
     return {name: to_value(value) for name, value in values.items()}
 
 
 def to_value(value: Any) -> dict[str, Any]:
-    """`1` → `{"N": "1"}`."""
+    """Convert a value: `1` → `{"N": "1"}`. Raises TypeError for floats."""
     kind = type(value)
     if kind is str:
         return {"S": value}
@@ -31,7 +31,7 @@ def to_value(value: Any) -> dict[str, Any]:
 
 
 def from_item(item: dict[str, Any]) -> dict[str, Any]:
-    """`{"v": {"N": "1"}}` → `{"v": 1}`."""
+    """The inverse of `to_item`: `{"v": {"N": "1"}}` → `{"v": 1}`."""
     return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
 
 

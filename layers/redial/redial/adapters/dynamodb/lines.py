@@ -1,10 +1,10 @@
-"""Agents' lines in the table.
+"""Agents' lines in DynamoDB.
 
     L#<agent>#<shard> / LINES    holders of lines: execution id → {a attempt, t since (ms)} · ac account · due_at (ms)
 
-    L#key:<key id>:<lines>#0 / LINES    the same, of an API key with a quota of lines
+    L#key:<key id>:<lines>#0 / LINES    the same for an API key with a quota of lines
 
-A shard of lines is one item. It takes part in the due index so that the sweeper checks long-held lines.
+A line shard is one item. It is in the due index, so that the sweeper checks long-held lines.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class DynamoLines:
         since: datetime | None = None,
     ) -> bool:
         if to.execution_id == execution_id:
-            return False  # it holds one, for an earlier attempt; and one update may not set and remove the same path
+            return False  # it holds a line for an earlier attempt, and one update may not set and remove the same path
         holder = {"a": to.attempt, "t": to_ms(now)}
         held_by, values = _held_by(attempt, since)
         updated, old = self._table.update(
@@ -114,7 +114,7 @@ class DynamoLines:
 
 
 def _held_by(attempt: int, since: datetime | None) -> tuple[str, dict[str, Any]]:
-    """The condition that this attempt holds the line, last acquired at `since`, and its values."""
+    """The condition that this attempt holds the line (acquired at `since`, if given), and the condition's values."""
     if since is None:
         return "holders.#id.a = :attempt", {":attempt": attempt}
     return "holders.#id.a = :attempt AND holders.#id.t = :since", {":attempt": attempt, ":since": to_ms(since)}

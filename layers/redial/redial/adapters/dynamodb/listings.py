@@ -1,17 +1,17 @@
-"""An agent's calls, newest first, however many there are; and their number.
+"""An agent's calls, newest first, and their total, for any number of calls.
 
     listing (index)                          keys of calls outside of batches, by agent, open or done, and creation time
     called (index)                           keys of an account's calls to a number, by creation time
-    N#<agent> / <created, 13 digits>#<id>    a checkpoint: `n` calls outside of batches lie at or before that position
+    N#<agent> / <created, 13 digits>#<id>    a checkpoint: `n` calls outside of batches are at or before that position
     N#<agent> / counting                     `u`: one worker counts until then; `at`: its last checkpoint
 
-A position in the listing is the text `<created, 13 digits>#<id>`. A batch has one position, and all its contacts.
-No call is added as far in the past as a checkpoint lies. So the calls between two checkpoints are their difference, as
-long as none of them was removed:
+A position in the listing is the text `<created, 13 digits>#<id>`. A batch has one position for all its contacts.
+No call is ever added before a checkpoint. The number of calls between two checkpoints is therefore their difference,
+unless calls were removed:
 
-- Calls expire, the oldest as a rule first. No call that was created since `kept_from` has expired, so differences are
-  taken of checkpoints since then only. Older calls are counted by their keys, as far as they are still there.
-- Before a call is erased, the checkpoints from it on are removed, and a worker that counts loses its lease
+- Calls expire, usually the oldest first. No call created since `kept_from` has expired, so only checkpoints since then
+  are subtracted. Older calls are counted by their keys, as long as these exist.
+- Before a call is erased, the checkpoints from it on are removed, and a worker that is counting loses its lease
   (`forget_counts`).
 """
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 MOST_KEYS = 2_500
 """Maximum keys that one query of a listing reads."""
 MOST_OLD = 40_000
-"""Maximum keys of calls that may have expired, and have not been removed yet, that a listing counts."""
+"""Maximum keys that a listing counts of calls that may have expired but are not removed yet."""
 SPACING = 2_000
-"""Calls between two checkpoints, and uncounted calls from which on a listing asks for more."""
+"""Calls between two checkpoints; with more uncounted calls, a listing requests another checkpoint."""
 SETTLE_SECONDS = 10.0
-"""Pause between reading open and finished calls for a checkpoint: the index shows a call's end sooner."""
+"""Pause between reading open and finished calls for a checkpoint: the index shows a call's end within this time."""
 _ROWS_AT_ONCE = 100  # limit of BatchGetItem
 _LATEST_MS = 9_999_999_999_999
 """The last instant (in 2286) whose milliseconds fit the 13 digits of a listing key."""
@@ -51,7 +51,7 @@ _BOTH = (OPEN, DONE)
 
 
 class _Place(NamedTuple):
-    """A place in a listing: a call by its position, or a batch, whose contacts follow each other there."""
+    """A place in a listing: a call's position, or a batch with all its contacts in sequence."""
 
     position: str
     batch: Batch | None = None
@@ -62,15 +62,15 @@ class _Place(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """Positions, newest first, complete down to `bottom`; None: there are no others."""
+    """Positions, newest first, complete down to `bottom`. `bottom` None: there are no older ones."""
 
     positions: list[str]
     bottom: str | None
 
 
 class _Rank(NamedTuple):
-    """How many calls outside of batches lie at or before a position: `calls`, which is all of them if `known`; else
-    there are too many since the last checkpoint. `newest`: the window that was read for it."""
+    """The number of calls outside of batches at or before a position. `calls`: the number, complete only if `known`;
+    otherwise there are too many since the last checkpoint. `newest`: the window that was read for it."""
 
     calls: int
     known: bool
@@ -78,14 +78,14 @@ class _Rank(NamedTuple):
 
     @property
     def to_count(self) -> bool:
-        """It is time for another checkpoint."""
+        """Whether another checkpoint is needed."""
         return not self.known or len(self.newest.positions) > SPACING
 
 
 class _Base(NamedTuple):
     """Where counting by checkpoints begins. `position`: the first checkpoint since `kept_from`, where `counted` calls
-    had been counted and `there` are wanted and still there; None: there is none, and every key is counted. `known`:
-    the keys up to there could be read. `low`: the first key that is counted, where there is no checkpoint."""
+    had been counted, of which `there` are wanted and still exist; None: there is none, so every key is counted.
+    `known`: the keys up to there could be read. `low`: the first key to count if there is no checkpoint."""
 
     position: str | None
     counted: int = 0
@@ -164,8 +164,8 @@ class DynamoListings:
         after: Position | None,
         skip: int,
     ) -> Listing:
-        """Reads every execution that may match, so that the total is exact. Raises `InvalidInput` above
-        `FILTER_LIMIT` of them."""
+        """Read every execution that may match, so that the total is exact. Raises `InvalidInput` if there are more than
+        `FILTER_LIMIT`."""
         if wanted.user_number is not None:
             ids = self._called(account_id, wanted)
         else:
@@ -200,7 +200,7 @@ class DynamoListings:
             yield item["pk"].removeprefix("X#")
 
     def _rows(self, ids: Iterator[str], batches: Sequence[Batch], most: int) -> Iterator[Row]:
-        """The executions, as they are shown; without those of a batch that is not one of `batches`."""
+        """The executions as shown to customers, without contacts of batches that are not in `batches`."""
         by_id = {batch.id: batch for batch in batches}
         while some := list(islice(ids, min(most, _ROWS_AT_ONCE))):
             for one in self._read(some):
@@ -223,12 +223,12 @@ class DynamoListings:
         most: int,
         first: _Window | None,
     ) -> Iterator[str]:
-        """Ids of the executions between `low` and `high`, after `after`, without the first `skip` of them. `first`: the
-        newest window, if it was read already."""
+        """Ids of the executions between `low` and `high`, after `after`, without the first `skip`. `first`: the newest
+        window, if it has already been read."""
         if after is not None:
             reached = f"{to_ms(after.created_at):013d}#{after.id}"
             high = min(high, reached if after.row else _below(reached))
-        wide = min(max(most, (most + skip) // 2), MOST_KEYS)  # of each shard and kind: as a rule twice what is needed
+        wide = min(max(most, (most + skip) // 2), MOST_KEYS)  # of each shard and kind: usually twice what is needed
         walk = self._walk(agent_id, kinds, low, high, wide, first)
         of_batches = (one for one in places if one.position <= high)
         for place in heapq.merge(map(_Place, walk), of_batches, key=lambda one: one.position, reverse=True):
@@ -260,9 +260,9 @@ class DynamoListings:
             high, window = _below(window.bottom), None
 
     def _window(self, agent_id: str, kinds: Sequence[str], low: str, high: str, most: int) -> _Window:
-        """The newest positions between `low` and `high`. One query for each shard and kind, of at most `most` keys.
+        """The newest positions between `low` and `high`, by one query of at most `most` keys for each shard and kind.
 
-        Open calls are read first: one that ends meanwhile is found twice, and none is missed.
+        Open calls are read first, so a call that ends in between is found twice instead of being missed.
         """
         found: set[str] = set()
         bottom: str | None = None
@@ -275,7 +275,7 @@ class DynamoListings:
         return _Window(sorted((one for one in found if bottom is None or one >= bottom), reverse=True), bottom)
 
     def _some(self, agent_id: str, shard: int, kind: str, low: str, high: str, most: int) -> tuple[list[str], bool]:
-        """The newest positions of one partition by one query; whether there may be more."""
+        """The newest positions of one partition, by one query, and whether there may be more."""
         if low > high:  # DynamoDB rejects such bounds
             return [], False
         answer = self._table.client.query(
@@ -293,7 +293,7 @@ class DynamoListings:
         for first in self._checkpoints(agent_id, since, high, Limit=1):
             position, counted = str(first["sk"]), int(first["n"])
             if position < low:
-                return _Base(position, counted)  # only differences from here on are asked for
+                return _Base(position, counted)  # only differences from here on are needed
             there = sum(1 for _ in islice(self._walk(agent_id, _BOTH, low, position, MOST_KEYS, None), MOST_OLD + 1))
             return _Base(position, counted, there, there <= MOST_OLD)
         return _Base(None, low=low)
@@ -308,21 +308,21 @@ class DynamoListings:
         return _Rank(counted, known=base.known, newest=_Window(since.positions, older))
 
     def _checkpoint(self, agent_id: str, upto: str, since: str = _FIRST) -> tuple[str, int]:
-        """The first position after the last checkpoint from `since` to `upto`, and how many calls lie before it."""
+        """The first position after the last checkpoint from `since` to `upto`, and the number of calls before it."""
         for last in self._checkpoints(agent_id, since, upto, Limit=1, ScanIndexForward=False):
             return f"{last['sk']}#", int(last["n"])
         return _FIRST, 0
 
     def _checkpoints(self, agent_id: str, since: str, upto: str, **options: Any) -> Iterator[dict[str, Any]]:
-        """Those from `since` to `upto`. `options`: of the query."""
+        """The checkpoints from `since` to `upto`. `options`: options of the query."""
         values = {":agent": f"N#{agent_id}", ":low": since, ":high": max(since, upto)}
         return self._table.query("pk = :agent AND sk BETWEEN :low AND :high", values, **options)
 
     def _jump(
         self, agent_id: str, places: list[_Place], high: str, newest: int, skip: int, base: _Base
     ) -> tuple[str, int]:
-        """The checkpoint nearest before the row `skip`: where to start, and how many rows to skip from there.
-        `newest`: how many calls lie at or before `high`."""
+        """Where to start (the nearest checkpoint before the row `skip`), and how many rows to skip from there.
+        `newest`: the number of calls at or before `high`."""
         if base.position is None or base.position > high:
             return high, skip
         kept = self._checkpoints(agent_id, base.position, high, ScanIndexForward=False)
@@ -372,7 +372,7 @@ class DynamoListings:
         return last is None or self._keep(agent_id, last, counted, until)
 
     def _keep(self, agent_id: str, position: str, counted: int, until: datetime) -> bool:
-        """Store a checkpoint; False: the lease was lost, because a call is being erased that was counted."""
+        """Store a checkpoint. False if the lease was lost, because a counted call is being erased."""
         mine = {
             "Update": {
                 "TableName": self._table.name,
@@ -423,7 +423,7 @@ def _below(position: str) -> str:
 
 
 def _milliseconds(wanted: Wanted) -> tuple[int, int]:
-    """The first and the last creation time; the first is later than the last where nothing can match."""
+    """The first and the last creation time (ms). The first is later than the last if nothing can match."""
     low = 0 if wanted.created_from is None else _up(wanted.created_from)
     high = _LATEST_MS if wanted.created_to is None else to_ms(wanted.created_to)
     return max(low, 0), min(high, _LATEST_MS)
@@ -436,7 +436,7 @@ def _up(instant: datetime) -> int:
 
 
 def _bounds(wanted: Wanted) -> tuple[str, str]:
-    """The first and the last position; the first is greater than the last where nothing can match."""
+    """The first and the last position. The first is greater than the last if nothing can match."""
     low, high = _milliseconds(wanted)
     if low > high:
         return _LAST, _FIRST
@@ -444,7 +444,7 @@ def _bounds(wanted: Wanted) -> tuple[str, str]:
 
 
 def _places(batches: Sequence[Batch], wanted: Wanted) -> list[_Place]:
-    """Where batches lie, newest first."""
+    """The places of the wanted batches, newest first."""
     low, high = _bounds(wanted)
     places = [
         _Place(f"{to_ms(batch.created_at):013d}#{batch.id}", batch)

@@ -1,17 +1,16 @@
-"""Suppressions, consents and verdicts in DynamoDB: one item for each, under its account, those of a number side by
-side.
+"""Suppressions, consents and verdicts in DynamoDB: one item each, under the account, sorted by number.
 
     S#<account> / <digest>#<letter>#<scope>   a rule, with the letter S, C or V
                                               l4 last four digits · ag agent · pu purpose · re reason ·
                                               so source · pf proof · al allowed · ca, ga, xa added, given, expires (ms)
-    A#<account> / HASH                        the account's key for digests: `key`, made with its first rule, or its
-                                              first batch: then `un` says that it has no rule yet
+    A#<account> / HASH                        the account's key for digests: `key`, created with its first rule or its
+                                              first batch; `un`: it has no rule yet
 
     listing (index)   `S#<account>#<S or C>`, by the time when the rule was added; without verdicts
 
-One consistent query reads all rules of a number: one read unit. The key is in an item of its own, so an export of rules
-does not allow numbers to be tried; without that item no digest can be traced back to a number.
-`expires_at` (epoch seconds) lets DynamoDB remove a rule that is over; until then `NumberRule.covers` decides.
+One consistent query reads all rules of a number, for one read unit. The key has its own item, so an export of rules
+does not allow numbers to be guessed; without that item, no digest can be traced back to a number.
+`expires_at` (epoch seconds) lets DynamoDB remove an expired rule; until then, `NumberRule.covers` decides.
 """
 
 import zlib
@@ -45,7 +44,7 @@ _READ_AT_ONCE = 100
 
 
 class DynamoNumberRules:
-    """Implements `ports.NumberRules`. `new_id`: fresh UUIDs, of which keys are made."""
+    """Implements `ports.NumberRules`. `new_id`: returns a new UUID; keys are built from two."""
 
     def __init__(
         self,
@@ -111,7 +110,7 @@ class DynamoNumberRules:
             ExpressionAttributeValues={":pk": {"S": f"S#{account_id}"}, ":first": {"S": first_digit}},
             ProjectionExpression="sk, ga, xa",
         )
-        for item in (item for page in pages for item in page["Items"]):  # may be a hundred thousand: not decoded
+        for item in (item for page in pages for item in page["Items"]):  # up to a hundred thousand, so not decoded
             digest, letter, scope = item["sk"]["S"].split("#", 2)
             is_over = "xa" in item and now >= int(item["xa"]["N"])
             is_ahead = "ga" in item and now < int(item["ga"]["N"])
@@ -161,7 +160,7 @@ class DynamoNumberRules:
             wanted = [{"pk": one["pk"], "sk": one["sk"]} for one in some]
             found = {item["sk"]: item for item in self._table.read(wanted)}
             for one in some:
-                if one["sk"] in found:  # else it was removed meanwhile
+                if one["sk"] in found:  # else it was removed in the meantime
                     rule = _decode(found[one["sk"]])
                     yield Position(rule.added_at, rule.digest, _row(rule.scope)), rule
 

@@ -1,12 +1,12 @@
 """Called numbers in DynamoDB: one item for each account and number, less than 1 KB.
 
     T#<account>#<digest> / N   v version · id, n, w holder's execution, attempt, version · ta when it reserved (ms)
-                               at attempts: JSON of their times (ms), each but the first from the one before
+                               at attempts: JSON of their times (ms), each but the first relative to the previous one
                                tk when the last conversation ended (ms)
-    T#<account> / KEY          the account's key for digests: `key`, made when its first number is stored
+    T#<account> / KEY          the account's key for digests: `key`, created when its first number is stored
 
-`expires_at` (epoch seconds) lets DynamoDB remove an item that no limit can need any more. The key is another one than
-that of suppressions and consents, so that the two cannot be joined without both.
+`expires_at` (epoch seconds) lets DynamoDB remove an item that no limit can need anymore. The key differs from that of
+suppressions and consents, so that the two cannot be joined without both keys.
 """
 
 import json
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEEP = LONGEST_SPAN + timedelta(days=2)
-"""How long an item is kept after it was stored: its call may last for 25 hours, and then a pause begins."""
+"""How long an item is kept after it was last stored: its call may last 25 hours, and then a pause begins."""
 
 
 class DynamoNumbers:
-    """Implements `ports.Numbers`. `new_id`: fresh UUIDs, of which keys are made."""
+    """Implements `ports.Numbers`. `new_id`: returns a new UUID; keys are built from two."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str, new_id: Callable[[], str]) -> None:
         self._table = Table(client, table_name)
@@ -48,7 +48,7 @@ class DynamoNumbers:
         self._table.put_version(item, called.version)
 
     def _key(self, account_id: str) -> bytes | None:
-        """The account's key, which never changes. None: it has called no number yet."""
+        """The account's key, which never changes; None if it has called no number yet."""
         if account_id not in self._keys:
             key = _key_key(account_id)
             stored = self._table.get(key, consistent=False) or self._table.get(key)
@@ -58,7 +58,7 @@ class DynamoNumbers:
         return self._keys[account_id]
 
     def _new_key(self, account_id: str) -> bytes:
-        """The key, made unless another process has just made it."""
+        """Create the account's key, unless another process has just created it, and return it."""
         self._table.put_new(_key_key(account_id) | {"key": f"{self._new_id()}{self._new_id()}".replace("-", "")})
         key = self._key(account_id)
         assert key is not None, "it was just stored"

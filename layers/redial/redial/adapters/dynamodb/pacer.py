@@ -1,8 +1,8 @@
-"""The rate at which carrier accounts take calls, in DynamoDB: one item for each.
+"""The pace of carrier accounts in DynamoDB: one item for each.
 
-    P#<carrier> / PACE    nx: the next start that is free (ms)
+    P#<carrier> / PACE    nx: the next free start time (ms)
 
-The item is one for all accounts of the stack, since they share the carrier account.
+All accounts of the stack share the item, because they share the carrier account.
 """
 
 from datetime import datetime, timedelta
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 _MOST_TRIES = 20
-"""Lost races before `StaleVersion`: between two tries the clock must have passed the next start, or gone back."""
+"""Tries before `StaleVersion`. A try only fails if the clock passed the next start, or went back, since the last."""
 
 
 class DynamoPacer:
-    """Implements `ports.Pacer`. One write a start, two where the carrier was idle before or begins to be busy."""
+    """Implements `ports.Pacer`. A start takes one write, or two if the carrier has just become busy or idle."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._table = Table(client, table_name)
         self._busy_until: dict[str, datetime] = {}
 
     def reserve(self, carrier: str, interval: timedelta, now: datetime) -> datetime:
-        """As the port says. Raises `StaleVersion` where other clocks disagree about which start comes next."""
+        """See the port. Raises `StaleVersion` if the clocks of several processes disagree about the next start."""
         now_ms, least = to_ms(now), interval // timedelta(milliseconds=1)
         busy = self._busy_until.get(carrier, now) > now
         for _ in range(_MOST_TRIES):

@@ -1,11 +1,10 @@
 """Policies in DynamoDB: one item for each version, under its account.
 
     A#<account> / POLICY#<name>#<version>   cf the rules as given (JSON text) · ca created (ms) · cw calling rule ·
-                                            cl contact limits · xm expires after (minutes) · cr countries where a
-                                            consent is required · pu purpose · rc retry config
+                                            cl contact limits · xm expires after (minutes) · cr countries that require
+                                            a consent · pu purpose · rc retry config
 
-Versions are numbered 1, 2, 3 … and never change, so a version that was read is kept in memory for as long as the
-process lives.
+Versions are numbered 1, 2, 3 … and never change, so each process keeps the versions it has read in memory.
 """
 
 import json
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 MAX_KEPT = 1000
-"""Versions kept in memory; when they are so many, all are forgotten."""
+"""Maximum versions kept in memory; when full, all are forgotten."""
 _PREFIX = "POLICY#"
 
 
@@ -55,7 +54,7 @@ class DynamoPolicies:
     def all(self, account_id: str) -> list[Policy]:
         values = {":account": f"A#{account_id}", ":first": _PREFIX, ":last": f"{_PREFIX}~"}
         found: list[Policy] = []
-        while True:  # the newest version of the last name, then of the name before it …
+        while True:  # the newest version of the last name, then of the previous name …
             condition = "pk = :account AND sk BETWEEN :first AND :last"
             newest = next(self._newest_first(condition, values), None)
             if newest is None:

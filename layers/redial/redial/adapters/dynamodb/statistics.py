@@ -1,10 +1,10 @@
-"""Counts of finished attempts in DynamoDB, one item for each day of an account, an agent and a batch.
+"""Counts of finished attempts in DynamoDB, one item per day for each account, agent and batch.
 
     Y#<account, agent or batch> / <day>   n counts by cell, compressed (see `pack`) · v version ·
                                           w {stream shard: the last record counted} · expires_at
 
-Items are read and written whole. A stream shard's position and what was counted of it are one write, so records that
-come again are known.
+Items are read and written whole. A stream shard's position and its counts are stored in one write, so repeated records
+are recognized.
 """
 
 import re
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEPT = timedelta(days=400)
 """How long a day's counts are kept: a year and a month."""
 _RECENT_SHARDS = 12
-"""A stream has a shard open for four hours, and keeps its records for a day. Positions of older shards are dropped."""
+"""A stream's shard is open for four hours, and records are kept for a day. Positions of older shards are dropped."""
 _MOST_TRIES = 5
 _COUNT = re.compile("([a-z])(-?[0-9]+)")
 
@@ -54,7 +54,7 @@ class DynamoStatistics:
             try:
                 self._table.put_version(item, version)
             except StaleVersion:
-                continue  # another shard's counts were added meanwhile
+                continue  # another shard's counts were added in the meantime
             return True
         raise StaleVersion(f"{scope} {day}")
 
@@ -69,8 +69,8 @@ class DynamoStatistics:
 
 
 def pack(cells: Mapping[str, int]) -> bytes:
-    """Counts by cell, compressed: `<dimension and value>=<outcome letter><count>…` with `;` between them. Zeros are
-    left out. A busy day takes a kilobyte so."""
+    """Counts by cell, compressed: `<dimension and value>=<outcome letter><count>…`, separated by `;`. Zeros are left
+    out. A busy day takes about a kilobyte."""
     by_value: dict[str, str] = {}
     for cell, count in sorted(cells.items()):
         if count:

@@ -1,9 +1,9 @@
-"""Leases of the sweeper's workers and askers on shards of the due index: one item, three attributes for each.
+"""Leases of sweep workers and askers on shards of the due index: one item with three attributes for each lease.
 
     W#sweep / W     t<name> token of the chain of invocations · h<name> its hop · u<name> expiry (ms)
 
-A lease saves two invocations from doing the same work, and bounds how many carriers are asked by at once. Correctness
-does not depend on it: every item has its own version, and a repeated invocation is harmless.
+A lease keeps two invocations from doing the same work, and limits how many invocations ask carriers at once.
+Correctness does not depend on it: every item has its own version, and a repeated invocation is harmless.
 """
 
 from datetime import datetime

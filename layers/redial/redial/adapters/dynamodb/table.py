@@ -1,8 +1,8 @@
 """The one table: consistent reads, conditional writes and queries, with plain dicts in and out.
 
-Every write states its condition. DynamoDB's client repeats a request whose answer was lost, so a write that fails on
-its condition may be our own that succeeded before: `put_version` recognizes that, and `update` returns the current item
-so that the caller can.
+Every write states its condition. DynamoDB's client repeats a request whose response was lost, so a failed condition may
+be caused by our own earlier write: `put_version` recognizes that, and `update` returns the current item so that the
+caller can.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ _BATCH_WRITE = 25  # limit of BatchWriteItem
 MOST_ROUNDS = 10
 """Maximum consecutive rounds without progress. With their pauses they take 16 seconds."""
 FIRST_PAUSE_SECONDS = 0.05
-"""Pause after a partial answer; doubles with each further round without progress."""
+"""Pause after a partial response; doubles with each further round without progress."""
 LONGEST_PAUSE_SECONDS = 5.0
 
 Part = TypeVar("Part")
@@ -33,15 +33,15 @@ Item = dict[str, Any]
 
 
 class Updated(NamedTuple):
-    """Whether the condition of an update held, and the item: as updated, if it was asked for, or as it is now where the
-    condition did not hold. None: there is no item, or it was not asked for."""
+    """Whether the condition of an update was met, and the item: as updated, if requested, or the current item if the
+    condition was not met. None: there is no item, or it was not requested."""
 
     done: bool
     item: Item | None
 
 
 class Table:
-    """DynamoDB's single table. Errors other than a failed condition are raised as botocore raises them."""
+    """The single DynamoDB table. Except for failed conditions, botocore's errors are raised unchanged."""
 
     def __init__(
         self, client: "DynamoDBClient", name: str, sleep: Callable[[float], None] = lambda seconds: None
@@ -51,7 +51,7 @@ class Table:
         self.sleep = sleep
 
     def get(self, key: Item, *, consistent: bool = True) -> Item | None:
-        """The item with that key."""
+        """The item with that key; None if there is none."""
         answer = self.client.get_item(TableName=self.name, Key=to_item(key), ConsistentRead=consistent)
         return from_item(answer["Item"]) if "Item" in answer else None
 
@@ -71,14 +71,14 @@ class Table:
             yield from found
 
     def query(self, condition: str, values: Item, **options: Any) -> Iterator[Item]:
-        """Items under a key condition, page by page. `options`: IndexName, ConsistentRead, ScanIndexForward …
+        """Items under a key condition, read page by page. `options`: IndexName, ConsistentRead, ScanIndexForward …
 
-        `Limit` is the most that one page has."""
+        `Limit` is the maximum number of items in a page."""
         for page in self.pages(KeyConditionExpression=condition, ExpressionAttributeValues=to_item(values), **options):
             yield from map(from_item, page["Items"])
 
     def pages(self, **asked: Any) -> Iterator[Item]:
-        """The answers to a query, with DynamoDB's types. (A paginator of boto3 costs a tenth of a request.)"""
+        """The pages of a query, with DynamoDB's types. (boto3's paginator would cost a tenth of a request's time.)"""
         start: Item = {}
         while True:
             page: Any = self.client.query(TableName=self.name, **asked, **start)
@@ -93,15 +93,15 @@ class Table:
         return done or found == typed  # an equal item is our own write, repeated
 
     def put(self, item: Item, condition: str, values: Item | None = None) -> Updated:
-        """Store an item whole if the condition holds."""
+        """Store an item whole if the condition is met."""
         done, typed = self._put(to_item(item), condition, values)
         return Updated(done, None if typed is None else from_item(typed))
 
     def put_version(self, item: Item, read: int) -> None:
         """Store an item over the version read (0: none existed). Raises `StaleVersion`.
 
-        A stored item equal to the one written counts as success: the client repeated our own write, whose answer was
-        lost. Two writers never write equal items where it matters: each claim has its own id.
+        A stored item equal to the one written counts as success: the client repeated our own write, whose response was
+        lost. Two writers never write equal items where it matters, because each claim has its own id.
         """
         if read == 0:
             stored = self.put_new(item)
@@ -112,7 +112,7 @@ class Table:
             raise StaleVersion(item["pk"])
 
     def _put(self, item: Item, condition: str, values: Item | None = None) -> tuple[bool, Item | None]:
-        """Whether it was stored; else the item that is there, with DynamoDB's types."""
+        """Whether the item was stored, and if not, the existing item with DynamoDB's types."""
         arguments: Item = {"ExpressionAttributeValues": to_item(values)} if values else {}
         try:
             self.client.put_item(
@@ -136,7 +136,7 @@ class Table:
         *,
         returning: bool = False,
     ) -> Updated:
-        """Apply an update expression if the condition holds. `returning`: the item as updated is asked for."""
+        """Apply an update expression if the condition is met. `returning`: return the updated item."""
         arguments: Item = {"ReturnValues": "ALL_NEW"} if returning else {}
         if names:
             arguments["ExpressionAttributeNames"] = names
@@ -157,7 +157,7 @@ class Table:
         return Updated(True, from_item(answer["Attributes"]) if returning else None)
 
     def put_all(self, items: Sequence[Item]) -> None:
-        """Store items whole, over whatever has their keys: for items that no two writers change in different ways.
+        """Store items whole, replacing existing ones: only for items that no two writers change in different ways.
         Raises `PartlyDone`."""
         for start in range(0, len(items), _BATCH_WRITE):
 
@@ -169,8 +169,8 @@ class Table:
             until_done([to_item(item) for item in items[start : start + _BATCH_WRITE]], write, self.sleep)
 
     def transact(self, writes: Sequence[Any]) -> bool:
-        """Do all of `writes` (of TransactWriteItems, the only condition in the first) or none; False if the condition
-        does not hold. botocore repeats a request with the same token, so a lost answer makes no difference."""
+        """Do all `writes` of a TransactWriteItems or none. Only the first may have a condition; False if it is not met.
+        botocore repeats a request with the same token, so a lost response makes no difference."""
         try:
             self.client.transact_write_items(TransactItems=writes)
         except ClientError as error:
@@ -199,7 +199,7 @@ class Table:
 
 
 def _unless_condition(error: ClientError) -> Item | None:
-    """The item that did not meet the condition, with DynamoDB's types; raises any other error."""
+    """The item that did not meet the condition, with DynamoDB's types. Re-raises any other error."""
     if error.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
         raise error
     item: Item | None = error.response.get("Item")  # type: ignore[assignment]  # what ALL_OLD adds

@@ -1,8 +1,8 @@
 """A per-process TTL cache for reads that tolerate some seconds of staleness.
 
-Used for an agent's webhook, signing secrets and line limit (dial reads the limit consistently before it places a call),
-for an empty queue (a released line reads the queue itself), and for a healthy circuit (a failed dial stores the failure
-for every process).
+It is used for an agent's webhook, signing secrets and line limit (dial reads the limit consistently before it places a
+call), for an empty queue (releasing a line reads the queue itself), and for a healthy circuit (a failed dial stores the
+failure for every process).
 """
 
 from collections.abc import Callable

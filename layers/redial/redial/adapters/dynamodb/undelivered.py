@@ -1,11 +1,11 @@
 """An account's executions and batches with undelivered events.
 
-The sparse index `undelivered` lists them: an item's index key is written together with its given-up events, so no
-separate list can diverge from the items.
+The sparse index `undelivered` lists them. An item's index key is written together with its given-up events, so the list
+cannot diverge from the items.
 
-    U#<account> / <id>   an entry from before the index; read, never written
+    U#<account> / <id>   an entry from before the index existed; read, never written
 
-An item stored before the index has no index key until its next write; until then its entry lists it.
+An item stored before the index existed has no index key until its next write; until then, its entry lists it.
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,10 @@
-"""The console: static files, and nothing that the public API does not offer. Its requests carry the viewer's API key.
+"""The console: static files that only use the public API. Requests contain the viewer's API key.
 
-Files have a digest of them all in their path, so browsers keep them for good and never mix two versions. The page's
-Content-Security-Policy allows the console's own files and requests to this API, nothing else.
+The files' paths contain a digest of all files, so that browsers can cache them forever and never mix two versions. The
+page's Content-Security-Policy allows only the console's own files and requests to this API.
 
-The console's own JavaScript is one script in parts: `console.js` is the files named in `PARTS`, one after the other,
-without their comments. So a visit is five requests, and a top-level name is known in every part.
+The console's own JavaScript is one script in parts: `console.js` is the files named in `PARTS`, joined without their
+comments. A visit therefore takes five requests, and every part can use the top-level names of all others.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ PARTS = (
     *("learn.js", "now.js", "executions.js", "batches.js", "webhooks.js"),
     *("plan.js", "numbers.js", "agents.js", "rules.js", "keys.js", "app.js"),
 )
-"""What several screens use; the screens, those that are alike together, which compresses best; the frame."""
+"""In order: shared code, the screens (similar ones together, which compresses best), the frame."""
 _COMMENT = re.compile(r"^ *(?://[^\n]*|/\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
-"""A comment that has its lines for itself."""
+"""A comment that has its lines to itself."""
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _PAGE = "index.html"
 _HEADERS: dict[str, str | list[str]] = {
@@ -49,7 +49,7 @@ _HEADERS: dict[str, str | list[str]] = {
 
 @cache
 def files() -> tuple[str, MappingProxyType[str, str]]:
-    """The digest of all files, and their texts by name, as they are served."""
+    """The digest of all files, and their served texts by name."""
     texts = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.iterdir())}
     texts[SCRIPT] = "".join(f"// {name}\n{_COMMENT.sub('', texts.pop(name))}" for name in PARTS)
     texts[_STYLE] = _COMMENT.sub("", texts[_STYLE])

@@ -1,12 +1,12 @@
-"""A platform that speaks Redial's own signed HTTP contract: docs/carriers.md describes it for those who implement it.
+"""A platform that speaks Redial's own signed HTTP contract. docs/carriers.md describes the contract for implementers.
 
-    POST <api_url>/calls               place one call: JSON, named by its dial key
+    POST <api_url>/calls               place one call: JSON, identified by its dial key
     GET  <api_url>/calls?dial_key=…    the call of one attempt, or none
     GET  <api_url>/calls?call_id=…     one call, or none
     POST <api_url>/calls/cancel        end a call before it is answered
     POST <callback URL>                the platform reports on a call
 
-All of it is signed in the manner of Standard Webhooks, with one secret.
+All requests are signed as in Standard Webhooks, with one secret.
 """
 
 from datetime import timedelta

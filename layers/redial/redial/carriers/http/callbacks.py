@@ -1,6 +1,6 @@
 """The platform's callbacks: POST <callback URL>, a report on the call.
 
-Bodies are JSON objects with the attempt's `dial_key`, signed in the manner of Standard Webhooks.
+Bodies are JSON objects with the attempt's `dial_key`, signed as in Standard Webhooks.
 """
 
 from datetime import datetime
@@ -32,7 +32,7 @@ class HttpCallbacks:
             raise ForgedCallback("the signature is wrong, missing or too old")
 
     def read(self, callback: Callback) -> CallReport:
-        """As the port says. The signature covers the body alone, so the body must name the attempt of its URL."""
+        """See the port. The signature covers only the body, so the body must name the attempt of its URL."""
         fields = json_object(callback.body)
         if fields.get("dial_key") != callback.dial_key:
             raise UnreadableCallback("dial_key is not the one of this URL")

@@ -1,4 +1,4 @@
-"""What the platform's answers and reports mean."""
+"""The meaning of the platform's responses and reports."""
 
 import re
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ _OUTAGES = {
 
 
 def placed(answer: HttpResponse) -> DialResult:
-    """What an answer to POST <api_url>/calls means.
+    """The result of POST <api_url>/calls.
 
     2xx with a call_id                             Accepted
     422                                            Refused
@@ -87,9 +87,9 @@ def placed(answer: HttpResponse) -> DialResult:
 
 
 def report(fields: Mapping[str, Any]) -> CallReport:
-    """What a report says, in a callback or an answer. Raises `ValueError` where it has no call_id or no known status.
+    """Parse a report from a callback or a response. Raises `ValueError` without a valid call_id and a known status.
 
-    Other fields that make no sense count as absent: the end of a call must not be lost with them.
+    Other invalid fields count as absent, so that the end of a call is not lost because of them.
     """
     call_id, word = fields.get("call_id"), fields.get("status")
     if not isinstance(call_id, str) or not CALL_ID.fullmatch(call_id):
@@ -131,7 +131,7 @@ def report(fields: Mapping[str, Any]) -> CallReport:
 
 
 def _is_invalid(sip_code: int | None, opted_out: bool) -> bool:
-    """Whether a permanent failure is the number's own fault."""
+    """Whether a permanent failure means that the number itself is invalid."""
     return not opted_out if sip_code is None else sip_code in sip.INVALID_NUMBER
 
 

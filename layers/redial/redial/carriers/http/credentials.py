@@ -6,13 +6,13 @@ from redial.carriers.credentials import Credentials, Secrets, check_api_url, rea
 from redial.domain.values import dataclass
 from redial.wire.webhook_signature import key_of
 
-SECRET = "the http carrier's secret"  # noqa: S105  what messages call it
+SECRET = "the http carrier's secret"  # noqa: S105  its name in messages
 
 
 @dataclass(frozen=True)
 class HttpCredentials:
-    """Where the platform is, and the secret that signs both directions. `calls_per_second`: what it takes; 0: any
-    number; None: the stack's rate."""
+    """The platform's URL, and the secret that signs requests in both directions. `calls_per_second`: the rate that it
+    accepts; 0: no limit; None: the stack's rate."""
 
     api_url: str
     signing_secret: str = field(repr=False)
@@ -20,7 +20,8 @@ class HttpCredentials:
 
     @classmethod
     def parse(cls, text: str) -> "HttpCredentials":
-        """From a secret's JSON object with these names. Raises `ValueError`, which shows nothing of the secret."""
+        """Parse a secret's JSON object with these names. Raises `ValueError`; its message reveals nothing of the
+        secret."""
         names = ("api_url", "signing_secret")
         known = read_fields(text, names, SECRET)
         for name in names:

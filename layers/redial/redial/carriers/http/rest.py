@@ -1,6 +1,6 @@
-"""Placing and canceling calls at a platform that speaks the signed HTTP contract, and asking about them.
+"""Placing, canceling and looking up calls at a platform that speaks the signed HTTP contract.
 
-The HTTP client is passed in and not imported.
+The HTTP client is passed in, not imported.
 """
 
 import json
@@ -35,7 +35,7 @@ def carrier(http: "Http", secrets: Secrets, now: Callable[[], datetime]) -> "Htt
 
 
 class HttpCarrier:
-    """`ports.Carrier` of the signed HTTP contract. Every request goes out once."""
+    """`ports.Carrier` of the signed HTTP contract. Every request is sent once."""
 
     limits = LIMITS
 
@@ -48,7 +48,7 @@ class HttpCarrier:
         return rate_of(self._credentials)
 
     def place(self, request: CallRequest) -> DialResult:
-        """POST <api_url>/calls, once. The same request makes the same body, and the platform one call."""
+        """POST <api_url>/calls, once. A repeated request has the same body, and the platform places one call."""
         return self._post(
             request.dial_key,
             {
@@ -72,20 +72,20 @@ class HttpCarrier:
         )
 
     def check(self) -> str | None:
-        """POST <api_url>/calls with an empty object, which names no number: the platform must refuse it with 422."""
+        """POST <api_url>/calls with an empty object. It has no number, so the platform must refuse it with 422."""
         match self._post("check", {}):
             case NotPlaced(reason) | Unknown(reason):
                 return reason
         return None
 
     def unknown_caller_ids(self, numbers: Collection[str]) -> None:
-        """The contract has no such question."""
+        """None: the contract has no such request."""
 
     def closed_countries(self, countries: Collection[str]) -> None:
-        """The contract has no such question."""
+        """None: the contract has no such request."""
 
     def cancel(self, call_id: str) -> CallReport:
-        """POST <api_url>/calls/cancel. The answer is that of a lookup of the call, as it is then."""
+        """POST <api_url>/calls/cancel. The response is that of a lookup of the call afterwards."""
         body = json.dumps({"call_id": call_id}, separators=(",", ":")).encode()
 
         def send(credentials: HttpCredentials) -> HttpResponse:
@@ -110,7 +110,7 @@ class HttpCarrier:
         known_call_ids: frozenset[str],
         seconds_left: Callable[[], float],
     ) -> CallReport | None:
-        """The platform names a call by its dial key, so none can be taken for another attempt's."""
+        """See the port. The platform identifies calls by dial key, so no call is mistaken for another attempt's."""
         if seconds_left() < ASK_TIMEOUT_SECONDS:
             raise NotYetKnown("there was no time to ask the platform")
         return self._look_up("dial_key", request.dial_key)
@@ -135,7 +135,7 @@ class HttpCarrier:
         return placed(answer)
 
     def _look_up(self, name: str, value: str) -> CallReport | None:
-        """The call with that dial key or id. Only an empty list says that there is none: a wrong route answers 404 too.
+        """The call with that dial key or id. None only for an empty list, because a wrong route also returns 404.
 
         A GET has no body, so its signature covers its URL. Raises `CarrierUnavailable`.
         """
@@ -148,7 +148,8 @@ class HttpCarrier:
         return self._one_call(send, name, value)
 
     def _one_call(self, send: Callable[[HttpCredentials], HttpResponse], name: str, value: str) -> CallReport | None:
-        """The call in a list of one, which must be the one asked for; None for an empty list."""
+        """The only call in the list, which must be the requested one; None for an empty list. Raises
+        `CarrierUnavailable`."""
         try:
             credentials = self._credentials.get()
             answer = send(credentials)

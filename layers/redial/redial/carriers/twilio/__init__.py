@@ -5,7 +5,7 @@ https://www.twilio.com/docs/api/errors/<code>; [V] https://www.twilio.com/docs/v
 …/call-event-resource; [S] the SDK's request_validator, twilio 9.13.0; [W] https://www.twilio.com/docs/usage/webhooks;
 [D] https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource.
 
-Twilio has no idempotency key for new calls [O]: what a request did that got no usable answer can only be found out.
+Twilio has no idempotency key for new calls [O]: after a request without a usable response, its call must be searched.
 """
 
 from datetime import timedelta
@@ -21,7 +21,7 @@ LIMITS = CarrierLimits(
     check_stream_url=connect_stream,
 )
 STATUS_OVERRIDE = "#rc=3&rp=all"
-"""Connection override of the status callback's URL [W]: three retries, whatever the trouble. The default is one."""
+"""Connection override of the status callback's URL [W]: three retries after any error. The default is one."""
 LATEST_CREATION = UNKNOWN_DEADLINE + timedelta(minutes=1)
-"""A call created longer than this after the attempt's claim is another's. Until the attempt is given up, and the
-sweeper checks once a minute, each call that Twilio has placed so late may be its own."""
+"""A call created later than this after the attempt's claim belongs to another attempt. Twilio may place the attempt's
+call until the attempt is given up, plus a minute, because the sweeper runs once a minute."""

@@ -1,7 +1,7 @@
 """Twilio's callbacks.
 
     POST <callback URL>        status of the call
-    POST <callback URL>/amd    what machine detection found
+    POST <callback URL>/amd    result of machine detection
 
 Both are forms, signed over their URL and fields. Sources: see this package.
 """
@@ -25,7 +25,7 @@ from redial.ports import Callback, ForgedCallback, UnreadableCallback
 MAX_FIELDS = 200
 
 Form = Mapping[str, list[str]]
-"""A form as `urllib.parse.parse_qs` gives it: each name with all its values."""
+"""A form as `urllib.parse.parse_qs` returns it: each name with all its values."""
 
 
 def reader(secrets: Secrets) -> "TwilioCallbacks":
@@ -39,7 +39,7 @@ class TwilioCallbacks:
         self._credentials = credentials
 
     def verify(self, callback: Callback, now: datetime) -> None:
-        """As the port says. Twilio signs no time: a replay proves itself, and changes nothing."""
+        """See the port. Twilio's signature has no time, so a replayed callback is accepted; it changes nothing."""
         try:
             form = form_of(callback.body)
         except UnreadableCallback as error:
@@ -58,7 +58,7 @@ class TwilioCallbacks:
 
 
 def form_of(body: bytes) -> dict[str, list[str]]:
-    """The form in a body. Raises `UnreadableCallback` for what is no form."""
+    """Parse a form. Raises `UnreadableCallback` if the body is not a form."""
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
@@ -66,9 +66,9 @@ def form_of(body: bytes) -> dict[str, list[str]]:
 
 
 def _is_signed(callback: Callback, form: Form, known: TwilioCredentials) -> bool:
-    """Whether Twilio signed this, for our account: where a request names one, it is ours.
+    """Whether Twilio signed this callback. If it names an account, that must be ours.
 
-    No source says whether Twilio signs a status callback's URL with its fragment: both are tried.
+    No source says whether Twilio signs a status callback's URL with its fragment, so both are tried.
     """
     if form.get("AccountSid", [known.account_sid]) != [known.account_sid]:
         return False
@@ -81,9 +81,9 @@ def verify(
 ) -> bool:
     """Whether X-Twilio-Signature proves that Twilio sent `form` (or, as bytes, a JSON body) to `url`. [S] [W]
 
-    base64(HMAC(secret, url + every name and value, sorted)) with SHA-1 and the account's auth token, or as
-    X-Twilio-Webhooks-Signature-Settings says (`key=…,algorithm=HMAC_SHA256`): then with `shared_key`, where the account
-    has one. A JSON body's hash is in the URL as `bodySHA256`. Twilio signs with or without the port: both are tried.
+    The signature is base64(HMAC(secret, url + every name and value, sorted)), with SHA-1 and the account's auth token,
+    or as in X-Twilio-Webhooks-Signature-Settings (`key=…,algorithm=HMAC_SHA256`), with `shared_key` if the account has
+    one. A JSON body's hash is in the URL as `bodySHA256`. Twilio signs with or without the port, so both are tried.
     """
     named = {name.lower(): value for name, value in headers.items()}
     signature = named.get("x-twilio-signature", "")
@@ -108,7 +108,7 @@ def verify(
 
 
 def _with_and_without_port(url: str) -> tuple[str, str]:
-    """The URL without its port, and with it (the scheme's own where it has none), otherwise byte for byte as it is."""
+    """The URL without its port, and with it (the scheme's default if it has none); otherwise unchanged."""
     scheme, separator, rest = url.partition("://")
     match = re.match(r"(\[[^\]]*\]|[^:/?#]*)(:[0-9]*)?", rest)
     assert match is not None  # it matches the empty string
@@ -118,7 +118,7 @@ def _with_and_without_port(url: str) -> tuple[str, str]:
 
 
 def parse_status_callback(form: Form) -> CallReport:
-    """What a status callback says of its call. Raises `UnreadableCallback` for an unknown status, or no call id."""
+    """Parse a status callback. Raises `UnreadableCallback` for an unknown status or a missing call id."""
     try:
         return report(
             _first(form, "CallSid") or "",
@@ -133,7 +133,7 @@ def parse_status_callback(form: Form) -> CallReport:
 
 
 def parse_amd_callback(form: Form) -> CallReport:
-    """What machine detection says of its call, which was answered. Raises `UnreadableCallback`."""
+    """Parse a machine detection callback, whose call was answered. Raises `UnreadableCallback`."""
     call_id = _first(form, "CallSid") or ""
     if not CALL_ID.fullmatch(call_id):
         raise UnreadableCallback("no call id")

@@ -1,4 +1,4 @@
-"""What Twilio's answers, statuses and error codes mean. Sources: see this package."""
+"""The meaning of Twilio's responses, statuses and error codes. Sources: see this package."""
 
 import re
 
@@ -24,12 +24,13 @@ CALL_ID = re.compile(r"[A-Za-z0-9]{2,64}")
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an error code means for an attempt. `status` None: nothing was placed, and the same may be asked later.
-    `number`: a permanent failure that is the number's own fault; `opted_out`: the called party wants no more calls.
+    """What an error code means for an attempt. `status` None: no call was placed, and the same request may be sent
+    later. `number`: a permanent failure because the number itself is invalid; `opted_out`: the called party wants no
+    more calls.
 
-    `scope`: it is the account's fault, which a person must mend, and refuses all calls within this scope; nothing was
-    placed. `is_proof`: see `Fault`; where it is none, `status` is what it means if it concerns the number alone. Of
-    these, `permanent` with `status` None counts in reports only, where a call was placed and failed for it.
+    `scope`: a fault of the account that a person must fix, and that refuses all calls within this scope; no call was
+    placed. `is_proof`: see `Fault`; if it is false, `status` applies if the fault concerns only the number. For faults,
+    `permanent` with `status` None only counts in reports, about calls that were placed and failed with the code.
     """
 
     status: Status | None
@@ -43,9 +44,9 @@ class Meaning:
 
 _FAILED, _ERROR = Status.FAILED, Status.ERROR
 _ACCOUNT, _CALLER_ID, _COUNTRY = Scope.ACCOUNT, Scope.CALLER_ID, Scope.COUNTRY
-# The called number is at fault: failed, permanently. The call's parameters are at fault: error, which may be retried,
-# since they may be corrected meanwhile; by default, retry configurations leave errors out. The caller id, the country
-# or the account is at fault: the call waits. The comments are titles in [E].
+# If the called number is at fault: failed, permanently. If the call's parameters are at fault: error, which may be
+# retried, because they may be corrected in the meantime; by default, retry configurations leave errors out. If the
+# caller id, the country or the account is at fault: the call waits. The comments are titles in [E].
 CODES = {
     # the called number
     13223: Meaning(
@@ -67,8 +68,8 @@ CODES = {
     21610: Meaning(
         _FAILED, "the recipient has opted out", permanent=True, opted_out=True
     ),  # Attempt to send to unsubscribed recipient
-    # the country. Permissions are given by country, and within it by kinds of numbers. 21216 has three causes in [E]:
-    # the number is blocked, as one that fraud uses; its country is; the account has no profile, which +1 requires.
+    # the country. Permissions are granted by country, and within it by kinds of numbers. 21216 has three causes in [E]:
+    # the number is blocked because of fraud; its country is blocked; the account has no profile, which +1 requires.
     13227: Meaning(
         None, "the account may not call this country", permanent=True, scope=_COUNTRY, is_proof=False
     ),  # Dial: No International Authorization
@@ -94,7 +95,7 @@ CODES = {
     21205: Meaning(_ERROR, "Twilio does not accept the answer URL"),  # Invalid URL
     21208: Meaning(_ERROR, "Twilio does not accept the ring timeout"),  # Invalid Timeout
     21609: Meaning(_ERROR, "Twilio does not accept the callback URL"),  # Invalid 'StatusCallback'
-    # the account, a trial: only calls to its verified numbers are placed
+    # a trial account: only calls to its verified numbers are placed
     21219: Meaning(
         None, "a trial account may call verified numbers only", permanent=True, scope=_ACCOUNT, is_proof=False
     ),  # 'To' not verified
@@ -121,10 +122,10 @@ CODES = {
     22005: Meaning(None, "Twilio's queue holds a day of calls already"),  # Call Queue Full: rejected, says [E]
 }
 HTTP_CODES = {401: 20003, 403: 20003, 404: 20404, 429: 20429}
-"""The code that an HTTP status stands for where the answer holds none that is known."""
+"""The code that an HTTP status implies if the response contains no known code."""
 
 UNDECIDED = "unknown"
-"""`AnsweredBy` where machine detection cannot tell."""
+"""`AnsweredBy` if machine detection cannot decide."""
 _CALL_STATUSES = {
     "queued": Status.INITIATED,
     "initiated": Status.INITIATED,
@@ -146,14 +147,14 @@ _ENDINGS = {
 
 
 def placed(answer: HttpResponse) -> DialResult:
-    """What an answer to POST …/Calls.json means."""
+    """The result of POST …/Calls.json."""
     body = json_object(answer.body)
     if 200 <= answer.status < 300:
         sid = body.get("sid")
         if isinstance(sid, str) and CALL_ID.fullmatch(sid):
             return Accepted(sid, _queue_seconds(body.get("queue_time")))
         return Unknown(f"Twilio answered {answer.status} without naming a call")
-    if not 400 <= answer.status < 500 or answer.status == 408:  # 408: the request may have arrived all the same
+    if not 400 <= answer.status < 500 or answer.status == 408:  # 408: the request may have arrived anyway
         return Unknown(f"Twilio answered {answer.status}")
     code = body.get("code")
     if not isinstance(code, int):
@@ -174,7 +175,7 @@ def placed(answer: HttpResponse) -> DialResult:
 
 
 def _outcome(meaning: Meaning, code: int) -> Outcome | None:
-    """How the attempt ends if the code concerns this call alone; None: it does not."""
+    """How the attempt ends if the code concerns only this call; None if the attempt does not end."""
     if meaning.status is None:
         return None
     at_fault = meaning.number if meaning.permanent else None
@@ -189,7 +190,7 @@ def _outcome(meaning: Meaning, code: int) -> Outcome | None:
 
 
 def _queue_seconds(queue_time: object) -> float:
-    """`queue_time` of an accepted call: how long Twilio will keep it in its queue, in milliseconds as text [O]."""
+    """Seconds that Twilio will keep an accepted call in its queue, from `queue_time` (milliseconds as text [O])."""
     text = str(queue_time)
     return int(text) / 1000 if re.fullmatch(r"[0-9]{1,9}", text) else 0.0
 
@@ -203,7 +204,7 @@ def report(
     error_code: str | None = None,
     price: Price | None = None,
 ) -> CallReport:
-    """What Twilio says of a call. Raises `ValueError` for what is no call id, or no status of Twilio's."""
+    """Build a call's report from Twilio's fields. Raises `ValueError` for a malformed call id or an unknown status."""
     if not CALL_ID.fullmatch(call_id):
         raise ValueError("no call id")
     status = _CALL_STATUSES.get(word)
@@ -239,8 +240,8 @@ def report(
 
 
 def voicemail_of(answered_by: str | None) -> bool | None:
-    """True for machine_start, machine_end_* and machine (the REST record's word); False for human and fax; None for
-    unknown and nothing."""
+    """True for machine_start, machine_end_* and machine (in the REST record); False for human and fax; None for unknown
+    or a missing value."""
     if answered_by in ("human", "fax"):
         return False
     return True if answered_by is not None and answered_by.startswith("machine") else None

@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 from redial.carriers.credentials import Credentials, Secrets, check_api_url, read_fields, read_rate
 from redial.domain.values import dataclass
 
-SECRET = "the Twilio secret"  # noqa: S105  what messages call it
+SECRET = "the Twilio secret"  # noqa: S105  its name in messages
 
 
 @dataclass(frozen=True)
 class TwilioCredentials:
-    """An account at Twilio. Requests use the API key where there is one. Callbacks are signed with `auth_token`, or
-    with `shared_key` where the account signs its webhooks with a separate key. `api_url` differs in Twilio's other
-    regions: https://api.dublin.ie1.twilio.com, for example. `calls_per_second`: what Twilio granted the account
-    (without that it starts 1); 0: no limit; None: the stack's rate."""
+    """A Twilio account. Requests use the API key if there is one. Callbacks are signed with `auth_token`, or with
+    `shared_key` if the account signs its webhooks with a separate key. `api_url` differs in Twilio's other regions, for
+    example https://api.dublin.ie1.twilio.com. `calls_per_second`: the rate that Twilio has granted the account (1 by
+    default); 0: no limit; None: the stack's rate."""
 
     account_sid: str
     auth_token: str = field(repr=False)
@@ -28,7 +28,8 @@ class TwilioCredentials:
 
     @classmethod
     def parse(cls, text: str) -> "TwilioCredentials":
-        """From a secret's JSON object with these names. Raises `ValueError`, which shows nothing of the secret."""
+        """Parse a secret's JSON object with these names. Raises `ValueError`; its message reveals nothing of the
+        secret."""
         known = read_fields(text, cls.__dataclass_fields__.keys() - {"calls_per_second"}, SECRET)
         if not re.fullmatch(r"AC[0-9A-Za-z]+", known.get("account_sid", "")):
             raise ValueError(f"account_sid of {SECRET} must be AC and letters or digits")

@@ -1,6 +1,6 @@
-"""Twilio's REST API: placing and canceling calls, and asking about them. Sources: see this package.
+"""Twilio's REST API: placing, canceling and looking up calls. Sources: see this package.
 
-The HTTP client is passed in and not imported.
+The HTTP client is passed in, not imported.
 """
 
 import json
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from redial.adapters.http import Http
 
 CLOCK_SKEW = timedelta(seconds=5)
-"""How far Twilio's clock may be behind ours; its `date_created` is cut to whole seconds besides."""
-_PAGE_SIZE = 1000  # the most that a page may hold [O]
+"""How far Twilio's clock may be behind ours. In addition, its `date_created` is truncated to whole seconds."""
+_PAGE_SIZE = 1000  # the maximum size of a page [O]
 _MAX_PAGES = 10
 _MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
 _MAX_CANDIDATES = 25
-"""Calls that one search looks into, the oldest first: the attempt's own was placed soon after its claim."""
+"""Maximum calls that one search examines, oldest first: the attempt's own call was placed soon after its claim."""
 
 _VOICE_API = "/v1"
 _OWN_NUMBERS = (
     ("/IncomingPhoneNumbers.json", "incoming_phone_numbers"),
     ("/OutgoingCallerIds.json", "outgoing_caller_ids"),
 )
-"""Lists of the numbers that the account may call from: its own, and those it has verified."""
+"""Lists of the numbers that the account may call from: its own and verified ones."""
 
 _CALLBACKS = "/callbacks/twilio/"
 _ANY_ATTEMPT = re.compile(re.escape(_CALLBACKS) + r"[^/?#\"]+/[0-9]+")
@@ -57,7 +57,7 @@ def carrier(http: "Http", secrets: Secrets, now: Callable[[], datetime]) -> "Twi
 
 
 class TwilioCarrier:
-    """`ports.Carrier` over Twilio's REST API. Every request goes out once."""
+    """`ports.Carrier` over Twilio's REST API. Every request is sent once."""
 
     limits = LIMITS
 
@@ -76,9 +76,9 @@ class TwilioCarrier:
             account, caller id or country at fault (401, 403, 404, CODES)     NotPlaced, with the fault
             other 4xx                                                         Refused, see CODES
             anything else: 5xx, timeout, reset, unreadable                    Unknown
-            nothing is sent, for TwiML cannot hold the stream's URL           Refused
+            nothing is sent: TwiML cannot contain the stream's URL            Refused
 
-        A 401 after the secret has changed is NotPlaced as well: the next try uses the new credentials.
+        A 401 after the secret has changed is also NotPlaced: the next try uses the new credentials.
         """
         try:
             instructions = _instructions(request)
@@ -112,10 +112,10 @@ class TwilioCarrier:
         return placed(answer)
 
     def check(self) -> str | None:
-        """POST …/Calls.json without the number to call, which Twilio requires [O]: such a request can place nothing.
+        """POST …/Calls.json without the number to call, which Twilio requires [O], so that no call can be placed.
 
-        Twilio refuses it for that (21201 [E]) where it takes requests to place calls at all. A GET would show less: it
-        is another route, and accounts that may place no call can still be read.
+        If Twilio accepts requests to place calls at all, it refuses this one for the missing number (21201 [E]). A GET
+        would prove less: it is another route, and accounts that may not place calls can still be read.
         """
         sent = self._send_dial(b"Method=POST")
         if isinstance(sent, NotPlaced | Unknown):
@@ -129,8 +129,8 @@ class TwilioCarrier:
         return None
 
     def unknown_caller_ids(self, numbers: Collection[str]) -> set[str]:
-        """GET …/IncomingPhoneNumbers.json and …/OutgoingCallerIds.json, a page of each [O]. `CarrierUnavailable` where
-        a number is on neither and there are more pages."""
+        """GET …/IncomingPhoneNumbers.json and …/OutgoingCallerIds.json, one page of each [O]. Raises
+        `CarrierUnavailable` if a number is on neither page and there are more pages."""
         unknown, has_more = set(numbers), False
         for path, name in _OWN_NUMBERS:
             page = self._page(f"{path}?PageSize={_PAGE_SIZE}", name) if unknown else {name: []}
@@ -141,13 +141,13 @@ class TwilioCarrier:
         return unknown
 
     def closed_countries(self, countries: Collection[str]) -> set[str]:
-        """GET voice.twilio.com/v1/DialingPermissions/Countries, one page, which has all of them [D]."""
+        """GET voice.twilio.com/v1/DialingPermissions/Countries; one page has all countries [D]."""
         page = self._page(f"{_VOICE_API}/DialingPermissions/Countries?PageSize={_PAGE_SIZE}", "content")
         are_open = {one.get("iso_code"): one.get("low_risk_numbers_enabled") for one in page["content"]}
         return {country for country in countries if are_open.get(country) is False}
 
     def _page(self, path: str, name: str) -> dict[str, Any]:
-        """One page, whose `name` is a list of objects. Raises `CarrierUnavailable`."""
+        """One page, whose field `name` is a list of objects. Raises `CarrierUnavailable`."""
         page = self._get(path, _MAX_PAGE_BYTES, SHORT_TIMEOUT_SECONDS)
         records = None if page is None else page.get(name)
         if page is None or not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
@@ -155,10 +155,10 @@ class TwilioCarrier:
         return page
 
     def cancel(self, call_id: str) -> CallReport:
-        """POST …/Calls/<sid>.json with Status=canceled, which ends a queued or a ringing call [O].
+        """POST …/Calls/<sid>.json with Status=canceled, which ends a queued or ringing call [O].
 
-        200       the call as it is now
-        400       not in such a state any more (21220 [E]): its record says in which
+        200       the call's current state
+        400       it is no longer queued or ringing (21220 [E]): its record has its state
         """
         path = f"/Calls/{quote(call_id, safe='')}.json"
         answer = self._exchange("POST", path, b"Status=canceled")
@@ -167,13 +167,13 @@ class TwilioCarrier:
         record = json_object(answer.body) if answer.status == 200 else self._get(path)
         report = None if record is None else _report_of_record(record)
         if report is not None and report.status in UNANSWERED:
-            report = self.ask(call_id)  # it was accepted, and takes effect about now
+            report = self.ask(call_id)  # the request was accepted, and takes effect about now
         if report is None or report.status in UNANSWERED:
             raise NotYetKnown("Twilio has not ended the call" if report else "Twilio does not know the call")
         return report
 
     def ask(self, call_id: str) -> CallReport | None:
-        """GET …/Calls/<sid>.json. That resource holds no SIP code, so no failed call is reported as permanent."""
+        """GET …/Calls/<sid>.json. The resource has no SIP code, so no failure is reported as permanent."""
         record = self._get(f"/Calls/{quote(call_id, safe='')}.json")
         return None if record is None else _report_of_record(record)
 
@@ -184,14 +184,14 @@ class TwilioCarrier:
         known_call_ids: frozenset[str],
         seconds_left: Callable[[], float],
     ) -> CallReport | None:
-        """The attempt's call among all calls from its caller id to its number.
+        """Find the attempt's call among all calls from its caller id to its number.
 
-        The list is not filtered by StartTime: that is a date, and a call that is queued, or that failed before it was
-        dialled, has none [O]. `date_created` is compared here instead.
-        A candidate's Events say which attempt placed it: they hold the requests about the call, with our callback URLs.
-        They can be read from 15 minutes after the call ended [V]. Until then no candidate is taken, not even a single
-        one: it may be another execution's call to the same number, and one of the two would be reported as the other.
-        `NotYetKnown` is raised then, and also when there are too many calls to search, or too little time.
+        The list is not filtered by StartTime, which is a date, and which a call that is queued or failed before it was
+        dialled does not have [O]. `date_created` is compared here instead.
+        A candidate's Events show which attempt placed it: they contain the requests about the call, with our callback
+        URLs. They can be read from 15 minutes after the call's end [V]. Until then, no candidate is accepted, not even
+        a single one: it may be another execution's call to the same number, and would be reported for the wrong one.
+        Raises `NotYetKnown` in this case, and if there are too many calls or too little time to search.
         """
         candidates = self._candidates(request, since, known_call_ids, seconds_left)
         undecided = max(0, len(candidates) - _MAX_CANDIDATES)
@@ -212,7 +212,7 @@ class TwilioCarrier:
         known_call_ids: frozenset[str],
         seconds_left: Callable[[], float],
     ) -> list[dict[str, Any]]:
-        """Oldest first; those whose time of creation is unreadable come last."""
+        """Calls that may be the attempt's, oldest first; calls with an unreadable creation time come last."""
         first, last = since - CLOCK_SKEW - timedelta(seconds=1), since + LATEST_CREATION
         found = []
         for record in self._calls(request.to_number, request.from_number, seconds_left):
@@ -239,12 +239,13 @@ class TwilioCarrier:
             following = page.get("next_page_uri")
             if not following:
                 return
-            # /2010-04-01/Accounts/<sid>/Calls.json?…: only its query is used, so it cannot lead our credentials away.
+            # /2010-04-01/Accounts/<sid>/Calls.json?…: only the query is used, so credentials cannot go elsewhere.
             path = "/Calls.json?" + str(following).partition("?")[2]
         raise NotYetKnown("the list of calls to this number is too long to search")
 
     def _belongs(self, record: dict[str, Any], request: CallRequest) -> bool | None:
-        """Whether the call is this attempt's; None: its Events are not there (yet), or show no callback of ours."""
+        """Whether the call is this attempt's. None if its Events are not available (yet), or contain no callback URL of
+        ours."""
         try:
             page = self._get(f"/Calls/{quote(str(record.get('sid')), safe='')}/Events.json?PageSize={_PAGE_SIZE}")
         except CarrierBusy:
@@ -254,7 +255,7 @@ class TwilioCarrier:
         events = None if page is None else page.get("events")
         if not isinstance(events, list):
             return None
-        # The requests include our own POST, whose parameters hold the callback URL [O], and the callbacks themselves.
+        # The requests include our own POST, whose parameters contain the callback URL [O], and the callbacks.
         requests = json.dumps([event.get("request") for event in events if isinstance(event, dict)])
         own = re.escape(f"{_CALLBACKS}{request.execution_id}/{request.attempt}") + r"(?![0-9])"
         if re.search(own, requests):
@@ -264,7 +265,7 @@ class TwilioCarrier:
     def _get(
         self, path: str, max_body_bytes: int = _MAX_BODY_BYTES, seconds: float = ASK_TIMEOUT_SECONDS
     ) -> dict[str, Any] | None:
-        """The JSON object at `path`, see `_url`; None for 404. Raises `CarrierUnavailable`."""
+        """The JSON object at `path` (see `_url`); None for a 404. Raises `CarrierUnavailable`."""
         answer = self._exchange("GET", path, b"", max_body_bytes, seconds)
         if answer.status == 404:
             return None
@@ -281,8 +282,8 @@ class TwilioCarrier:
         max_body_bytes: int = _MAX_BODY_BYTES,
         seconds: float = ASK_TIMEOUT_SECONDS,
     ) -> HttpResponse:
-        """One request that places nothing. Raises `CarrierBusy` for 429, which Twilio answers above the account's
-        concurrent requests (20429 [E]), and `CarrierUnavailable` where no answer came."""
+        """Send a request that places no call. Raises `CarrierBusy` for a 429, which Twilio returns above the account's
+        limit of concurrent requests (20429 [E]), and `CarrierUnavailable` if there was no response."""
         try:
             credentials = self._credentials.get()
             answer = self._send(credentials, method, path, body, seconds, max_body_bytes)
@@ -329,7 +330,7 @@ class TwilioCarrier:
 
 
 def _url(credentials: TwilioCredentials, path: str) -> str:
-    """Of a path below the account, or of one that begins with `_VOICE_API`, which has a host of its own [D]."""
+    """The URL of a path below the account, or of a path that begins with `_VOICE_API`, which has its own host [D]."""
     api_url = credentials.api_url.rstrip("/")
     if path.startswith(_VOICE_API):
         return api_url.replace("https://api.", "https://voice.") + path
@@ -337,7 +338,7 @@ def _url(credentials: TwilioCredentials, path: str) -> str:
 
 
 def _instructions(request: CallRequest) -> list[tuple[str, str]]:
-    """The parameters that say what to do with the answered call. Raises `ValueError`, see `connect_stream`."""
+    """The parameters with the instructions for the answered call. Raises `ValueError`, see `connect_stream`."""
     if request.answer_url is not None:
         return [("Url", request.answer_url), ("Method", "POST")]
     assert request.stream_url is not None, "its gate allowed"
@@ -345,13 +346,13 @@ def _instructions(request: CallRequest) -> list[tuple[str, str]]:
 
 
 def _need_time(seconds_left: Callable[[], float]) -> None:
-    """Raises `NotYetKnown` where one more request might take longer than there is time."""
+    """Raises `NotYetKnown` if there may not be enough time for another request."""
     if seconds_left() < ASK_TIMEOUT_SECONDS:
         raise NotYetKnown("there was no time to look through all calls to this number")
 
 
 def _created_at(record: dict[str, Any]) -> datetime | None:
-    """When the call was created; None where its `date_created` (RFC 2822 [O]) is unreadable."""
+    """When the call was created; None if its `date_created` (RFC 2822 [O]) is unreadable."""
     try:
         created = parsedate_to_datetime(str(record.get("date_created")))
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -360,8 +361,8 @@ def _created_at(record: dict[str, Any]) -> datetime | None:
 
 
 def _report_of_record(record: dict[str, Any]) -> CallReport:
-    """The REST API's record of a call. Its price is null until some minutes after the end [O]. Raises `NotYetKnown` for
-    one that makes no sense."""
+    """Parse the REST API's record of a call. Its price is null until some minutes after the end [O]. Raises
+    `NotYetKnown` for an unreadable record."""
     fields = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     try:
         return report(

@@ -1,11 +1,11 @@
-"""TwiML: Twilio's XML that says what to do with an answered call. Sources: see this package."""
+"""TwiML: Twilio's XML instructions for an answered call. Sources: see this package."""
 
 import html
 import re
 from urllib.parse import parse_qsl, urlsplit
 
 MAX_CHARACTERS = 4_000
-"""Longest `Twiml` of a request to place a call [O]."""
+"""Maximum length of `Twiml` in a request to place a call [O]."""
 _XML_LINE = "[\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*"
 """Compiled on first use, which takes 5 ms: few agents have a `stream_url`."""
 
@@ -13,9 +13,9 @@ _XML_LINE = "[\\x20-\\x7e\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*"
 def connect_stream(stream_url: str) -> str:
     """TwiML that connects the call to a media stream at `stream_url` (wss).
 
-    Twilio refuses a query string in a stream's URL (errors 31920 and 31922 [E]): its parameters are passed on as
+    Twilio refuses a query string in a stream's URL (errors 31920 and 31922 [E]), so its parameters are passed as
     `<Parameter>`s, which arrive in the stream's `start` message. Raises `ValueError` for characters that XML cannot
-    hold, and where the TwiML is longer than `MAX_CHARACTERS`.
+    contain, and if the TwiML is longer than `MAX_CHARACTERS`.
     """
     parts = urlsplit(stream_url)
     parameters = "".join(

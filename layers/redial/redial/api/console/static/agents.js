@@ -1,4 +1,4 @@
-// Agents: list, make, change; a test call; stop an agent's calls; delete it.
+// Agents: list, create, change; a test call; stop an agent's calls; delete an agent.
 
 const WAYS = { answer_url: ['Answer URL', 'https://voice.example.com/{agent_id}'], stream_url: ['Stream URL', 'wss://voice.example.com/{execution_id}'] };
 
@@ -34,7 +34,7 @@ function AgentList() {
 const AGENT_NUMBERS = ['max_concurrent_calls', 'ring_timeout_seconds', 'max_call_seconds', 'expires_after_minutes'];
 const AGENT_TEXTS = ['agent_name', 'webhook_url', 'time_zone', 'purpose'];
 
-/** `agent`: the one that is changed; without it one is made. */
+/** `agent`: the agent to change; without it, a new one is created. */
 function AgentForm({ agent, onDone }) {
   const before = agent ? agent.agent_config : {};
   const [way, setWay] = useState(Object.keys(WAYS).findLast((name) => before[name]) || '');
@@ -57,14 +57,14 @@ function AgentForm({ agent, onDone }) {
   };
   const field = (name, label, rest) => html`<${Field} label=${label} name=${name} defaultValue=${before[name] ?? ''} ...${rest} />`;
   const number = (name, label, placeholder, min = 1) => field(name, label, { type: 'number', min, placeholder });
-  return html`<${Form} keep scope="admin" submit=${agent ? 'Save' : 'Make the agent'} act=${save} onDone=${onDone}
-    done=${agent ? 'Saved.' : 'The agent is made.'}>
+  return html`<${Form} keep scope="admin" submit=${agent ? 'Save' : 'Create agent'} act=${save} onDone=${onDone}
+    done=${agent ? 'Saved.' : 'Agent created.'}>
     <div class="row">${field('agent_name', 'Name', { required: true, maxlength: 256, autocomplete: 'off' })}
-      ${number('max_concurrent_calls', 'Lines: live calls at most', '10')}</div>
+      ${number('max_concurrent_calls', 'Lines: maximum live calls', '10')}</div>
     <${Field} label="Caller ids" name="from_phone_numbers" rows="2" defaultValue=${(before.from_phone_numbers || []).join('\n')}
-      placeholder="+1 202 555 0100" hint="One on each line. Empty: the account’s." />
+      placeholder="+1 202 555 0100" hint="One per line. Empty: the account’s." />
     <div class="row"><${Field} label="An answered call" value=${way} onValue=${setWay}
-        options=${[['', 'As the account says'], ['answer_url', 'Fetches its instructions'], ['stream_url', 'Streams its audio']]} />
+        options=${[['', 'As in the account'], ['answer_url', 'Fetches its instructions'], ['stream_url', 'Streams its audio']]} />
       ${way && html`<${Field} key=${way} label=${WAYS[way][0]} name="url" required defaultValue=${before[way] || ''} placeholder=${WAYS[way][1]} />`}</div>
     ${field('webhook_url', 'Webhook', { type: 'url', placeholder: 'https://hooks.example.com/redial', hint: 'Where events are sent.' })}
     <${PolicyField} none="The account’s" ...${input('policy')} />
@@ -87,7 +87,7 @@ function TestCall({ agent }) {
   return html`<${Card} title="Test call" note="One call by this agent, without retries."><div class="form">
     <${NumberToCall} value=${typed} onValue=${setTyped} />
     <div class="actions">
-      <${Action} primary scope="call" disabled=${!number} act=${call} done="The call is made." onDone=${(answer) => go('executions', answer.execution_id)}
+      <${Action} primary scope="call" disabled=${!number} act=${call} done="Call created." onDone=${(answer) => go('executions', answer.execution_id)}
         confirm=${{ title: `Call ${number}?`, text: `${agent.agent_name} calls it now, if its rules allow it.`, yes: 'Call' }}>Call</${Action}>
       <a class="button" href=${withQuery('#/plan', { number })}>Plan it</a></div></div></${Card}>`;
 }
@@ -101,10 +101,10 @@ function AgentActions({ agent }) {
     go('agents');
   };
   return html`<${Action} danger scope="operate" act=${() => api('POST', `${path}/stop`)} done=${stopped} confirm=${{
-    title: 'Stop its calls?', text: 'All waiting calls of this agent and its batches end. Live calls go on to their end; later requests run.', yes: 'Stop them',
+    title: 'Stop its calls?', text: 'All waiting calls of this agent and its batches end. Live calls finish; later requests run normally.', yes: 'Stop them',
   }}>Stop its calls</${Action}>
-    <${Action} danger scope="admin" act=${() => api('DELETE', path)} done="The agent is deleted." onDone=${leave} confirm=${{
-    title: `Delete ${agent.agent_name}?`, text: 'Its waiting calls end. Its calls and batches can be listed for 30 days more. This cannot be undone.', yes: 'Delete',
+    <${Action} danger scope="admin" act=${() => api('DELETE', path)} done="Agent deleted." onDone=${leave} confirm=${{
+    title: `Delete ${agent.agent_name}?`, text: 'Its waiting calls end. Its calls and batches can be listed for another 30 days. This cannot be undone.', yes: 'Delete',
   }}>Delete</${Action}>`;
 }
 
@@ -122,7 +122,7 @@ function OneAgent({ id }) {
       <${Card} title="Configuration"><${AgentForm} key=${agent.updated_at} agent=${agent} onDone=${saved} /></${Card}>
       <div class="narrow"><${TestCall} agent=${agent} /><${Card} title="For the API"><${Facts} of=${[
     ['Agent id', html`<${Copy} text=${id} />`],
-    ['Made', html`<${Time} at=${agent.created_at} day />`],
+    ['Created', html`<${Time} at=${agent.created_at} day />`],
     ['Changed', html`<${Time} at=${agent.updated_at} day />`],
   ]} /><p>${of('now', 'Now')} · ${of('batches', 'Its batches')} · ${of('executions', 'Its calls')}</p></${Card}></div></div>`}</${Live}></${Page}>`;
 }

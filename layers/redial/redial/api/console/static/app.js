@@ -45,7 +45,7 @@ function Frame({ user, agents, reload, signOut }) {
   const [messages, setMessages] = useState([]);
   const menu = useRef();
   useEffect(() => {
-    // There the menu is always open.
+    // On wide screens, the menu is always open.
     const wide = matchMedia('(min-width: 60rem)');
     const fit = () => { menu.current.open = wide.matches; };
     const changed = () => {
@@ -95,13 +95,13 @@ function Frame({ user, agents, reload, signOut }) {
     </aside>
     <main id="content">
       ${Screen ? html`<${Screen} key=${route.screen} route=${route} />`
-    : html`<${Page} title="There is no such screen"><p><a href="#/now">Go to Now</a></p></${Page}>`}
+    : html`<${Page} title="Screen not found"><p><a href="#/now">Go to Now</a></p></${Page}>`}
     </main>
     <div class="messages" role="status" aria-live="polite">${messages.map((one) => html`<p key=${one.id} class=${one.tone}>${one.text}</p>`)}</div>
   </${Shared.Provider}>`;
 }
 
-/** The account's agents; none for a key that may not list them. */
+/** The account's agents; empty for a key that may not list them. */
 const loadAgents = () => pages('/v2/agent/all').catch((failure) => {
   if (failure.status === 403) return [];
   throw failure;
@@ -132,7 +132,7 @@ function App() {
       setError(failure);
     }
   }, []);
-  useEffect(() => { whenUnauthorized(() => savedKey() && signOut('This key opens nothing any more. Sign in with another one.')); }, []);
+  useEffect(() => { whenUnauthorized(() => savedKey() && signOut('This key no longer works. Sign in with another one.')); }, []);
   useEffect(() => { if (key) load(); }, [key]);
   if (!key) return html`<${SignIn} message=${message} onKey=${signIn} />`;
   if (account) return html`<${Frame} ...${account} reload=${load} signOut=${signOut} />`;
@@ -142,5 +142,5 @@ function App() {
 
 render(html`<${App} />`, document.getElementById('app'));
 
-// For the measurement of how fast a call is drawn.
+// For measuring how fast a call is drawn.
 export { html, render, Lanes, Shared };

@@ -1,8 +1,8 @@
-// Batches: an agent's, one of them (preflight and start, progress, contacts, files), and a new one from a file.
+// Batches: an agent's batches, one batch (preflight and start, progress, contacts, files), and a new batch from a file.
 
 const MOST_BYTES = 4 * 1024 * 1024;
 const DIRECT_ROWS = 10000;
-/** A batch starts two minutes ahead at the earliest; the rest is for clocks that differ. */
+/** A batch starts two minutes ahead at the earliest; the rest allows for clock skew. */
 const SOONEST_MS = 130000;
 const CALL_MS = 120000;
 
@@ -12,7 +12,7 @@ const isReady = (batch) => ['processed', 'scheduled'].includes(batch.status);
 
 // ---- contacts by status ----
 
-/** How the contacts stand, and the parts of the bar: those that ended, are live, wait for a time, and wait for their turn. */
+/** The contacts by state, and the parts of the bar: ended, live, waiting for a time, and waiting for their turn. */
 function standing({ execution_status: counts, valid_contacts: valid }) {
   const of = (statuses) => statuses.reduce((total, status) => total + (counts[status] || 0), 0);
   const ended = Object.keys(counts).filter((status) => !WAITING.includes(status) && !LIVE.includes(status));
@@ -33,16 +33,16 @@ function standing({ execution_status: counts, valid_contacts: valid }) {
 const Legend = ({ parts }) => html`<ul class="standing">${parts.filter((one) => one.value).map(({ label, value, tone }) => html`<li key=${label}>
   <i class=${tone} aria-hidden="true">${MARKS[tone]}</i> <strong>${count(value)}</strong> ${label.toLowerCase()}</li>`)}</ul>`;
 
-/** The milliseconds that retries take from the retry numbered `from` (0: the first) on. */
+/** The milliseconds that retries take, starting with retry `from` (0: the first). */
 function retryTime({ enabled, max_retries: most, retry_intervals_minutes: gaps }, from) {
   let all = 0;
   for (let retry = from; enabled && retry < most; retry++) all += 60000 * gaps[Math.min(retry, gaps.length - 1)] + CALL_MS;
   return all;
 }
 
-/** When a running batch will be done, foreseen: {first, last} in milliseconds; null: not known yet. `first`: when every
- * contact was called once, at the pace so far; null: that is so. `last`: when the last contact used all its retries.
- * `waiting`: all contacts that wait for a time, where they are few. */
+/** Estimates when a running batch will be done: {first, last} in milliseconds; null: not known yet. `first`: when every
+ * contact will have been called once, at the pace so far; null: all have been. `last`: when the last contact will have
+ * used all its retries. `waiting`: all contacts that wait for a time, if they are few. */
 function foreseen(batch, waiting) {
   const { valid, turn } = standing(batch);
   const elapsed = now() - ms(batch.scheduled_at || batch.created_at);
@@ -61,7 +61,7 @@ function foreseen(batch, waiting) {
 
 const MOST_WAITING = 50;
 
-/** All contacts that wait for a time, once every contact was called and they fit one answer. */
+/** All contacts that wait for a time, once every contact has been called and they fit one response. */
 function useWaiting(batch) {
   const { turn, later } = standing(batch);
   const isAsked = batch.status === 'running' && !turn && later && later <= MOST_WAITING;
@@ -73,13 +73,13 @@ function useWaiting(batch) {
 function Expected({ batch }) {
   const waiting = useWaiting(batch);
   if (batch.status !== 'running') return null;
-  if (batch.paused) return html`<p>No call starts until it is resumed.</p>`;
+  if (batch.paused) return html`<p>No call starts until the batch is resumed.</p>`;
   const found = foreseen(batch, waiting);
-  if (!found) return html`<p class="muted">When it will be done shows once the first calls are made.</p>`;
+  if (!found) return html`<p class="muted">The estimated end appears once the first calls have been made.</p>`;
   const at = (time) => html`<strong><${Time} at=${new Date(time).toISOString()} relative /></strong>`;
-  return html`<p>${found.first === null ? 'Every contact was called.' : html`Every contact will have been called by about ${at(found.first)}.`}
+  return html`<p>${found.first === null ? 'Every contact has been called.' : html`Every contact will have been called by about ${at(found.first)}.`}
     ${' '}Done by about ${at(found.last)}, <span class="muted"> at the pace so far, if the last contacts use all their retries.
-    Calling hours can make it later.</span></p>`;
+    Calling hours can delay it.</span></p>`;
 }
 
 // ---- the list ----
@@ -109,8 +109,8 @@ function BatchList({ query }) {
   const live = useGet(agent && `/batches/${agent.agent_id}/all`, { query: asked, every: 5000, load: part });
   return html`<${Page} title="Batches" actions=${agent && html`<${AgentPicker} /><a class="button primary" href="#/batches/new">New batch</a>`}>
     ${!agent ? html`<${NoAgent} />` : html`<${Card} wide><${Live} of=${live}>${(found) => (!found.value.length && !query.cursor
-    ? html`<${Empty} title=${`${agent.agent_name} has no batches`}>A batch is a file of contacts. <a href="#/batches/new">Upload one</a>: nothing
-        is called before you start it.</${Empty}>`
+    ? html`<${Empty} title=${`${agent.agent_name} has no batches`}>A batch is a file of contacts. <a href="#/batches/new">Upload one</a>: no
+        contact is called before you start it.</${Empty}>`
     : html`<${Table} label="Batches" rows=${found.value} href=${(one) => link('batches', one.batch_id)} columns=${BATCH_COLUMNS} />
       <${CursorPager} query=${query} of=${found} one="batch" many="batches" />`)}</${Live}></${Card}>`}
   </${Page}>`;
@@ -137,15 +137,15 @@ function NewBatch() {
     return api('POST', '/batches', { form, headers: { 'Idempotency-Key': request.current } });
   };
   return html`<${Page} title="New batch" back=${{ href: '#/batches', text: 'Batches' }} actions=${html`<${AgentPicker} />`}>
-    ${!agent ? html`<${NoAgent} />` : html`<${Card} note="The file is read first. You see whom it would call and when it would be done, before anything starts.">
+    ${!agent ? html`<${NoAgent} />` : html`<${Card} note="The file is read first. Before anything starts, you see which contacts would be called and when the batch would be done.">
       <div class="column" onInput=${() => { request.current = ''; }}>
       <${Form} scope="call" submit="Upload and check" keep act=${send} onDone=${(made) => go('batches', made.batch_id)}>
         <${Field} label="File" name="file" type="file" accept=".csv,.tsv,.txt,text/csv" required onChange=${checkSize}
           hint=${html`A CSV with a header line and a column <code>contact_number</code>; a column <code>time_zone</code> is optional. At most 4 MiB.`} />
         <${PolicyField} name="policy" none="None, or the agent’s" />
-        <${RetryFields} value=${retry} onValue=${setRetry} unset="As the policy says, else never" />
+        <${RetryFields} value=${retry} onValue=${setRetry} unset="As in the policy, else never" />
         <details><summary>More</summary><div class="row">
-          <${Field} label="Calls a second, at most" name="calls_per_second" type="number" min="0.1" max="100" step="0.1" />
+          <${Field} label="Maximum calls per second" name="calls_per_second" type="number" min="0.1" max="100" step="0.1" />
           <${Field} label="Expires, hours after its start" name="expires_hours" type="number" min="0.1" step="any" />
           <${Field} label="Caller ids" name="from_phone_numbers" placeholder="the agent’s" />
         </div></details>
@@ -165,7 +165,7 @@ function Preflight({ batch, refresh }) {
   const { to_be_called: toCall = 0, attempts_per_contact: attempts = 1 } = found.data || {};
   const schedule = async () => {
     const form = new FormData();
-    // What the API's clock says now.
+    // Sets `now()` to the API's time.
     if (!scheduled) await api('GET', '/health');
     form.set('scheduled_at', scheduled || new Date(now() + SOONEST_MS).toISOString());
     if (bypass) form.set('bypass_call_guardrails', 'true');
@@ -176,12 +176,12 @@ function Preflight({ batch, refresh }) {
     text: `It calls ${plural(toCall, 'contact')}, each up to ${plural(attempts, 'time')}.`,
     yes: scheduled ? 'Schedule' : 'Start',
   };
-  return html`<${Card} title="Before it starts" note="Nothing was dialled yet." wide>
+  return html`<${Card} title="Before it starts" note="Nothing has been dialled yet." wide>
     <${Live} of=${found} lines=${6}>${(data) => (data.state === 'reading' ? html`<${Loading} />` : html`<${Checked} data=${data} />`)}</${Live}>
     <div class="row start">
       <${Field} label="Start at" type="datetime-local" name="start" value=${start} onValue=${setStart}
         hint=${`In your zone (${zoneName(HERE)}). Empty: in two minutes.`} />
-      <${Field} label="Call outside the calling hours too" type="checkbox" name="bypass" checked=${bypass} onValue=${setBypass} />
+      <${Field} label="Also call outside calling hours" type="checkbox" name="bypass" checked=${bypass} onValue=${setBypass} />
       <div class="actions"><${Action} scope="call" primary disabled=${!toCall} act=${schedule} onDone=${refresh} done="Scheduled." confirm=${question}>
         ${!scheduled && batch.status === 'scheduled' ? 'Start in two minutes instead' : question.yes}</${Action}></div>
     </div>
@@ -190,7 +190,7 @@ function Preflight({ batch, refresh }) {
 
 const MOST_ZONES = 8;
 
-/** Contacts by time zone, a bar each. A number may be in one of several zones. */
+/** Contacts by time zone, one bar each. A number may be in one of several zones. */
 function ContactsByZone({ zones }) {
   const most = Math.max(...zones.map((one) => one.contacts));
   const names = (all) => (all.length > 3 ? `${all.slice(0, 2).map(zoneName).join(', ')} or ${all.length - 2} others` : all.map(zoneName).join(' or '));
@@ -208,7 +208,7 @@ function Checked({ data }) {
   const left = rejected.duplicates + rejected.never_placeable + rejected.others;
   const notCalled = [
     ['Duplicates', rejected.duplicates, 'of an earlier row'],
-    ['Suppressed', data.suppressed, 'want no calls'],
+    ['Suppressed', data.suppressed, 'must not be called'],
     ['Without consent', data.without_consent, 'need one first'],
     ['Never within hours', data.never_placeable + rejected.never_placeable, 'their calling hours never open'],
     ['Unusable', rejected.others, 'see the rejected rows'],
@@ -219,7 +219,7 @@ function Checked({ data }) {
     <${Figures} of=${[
     { label: 'Will be called', value: count(data.to_be_called), note: `of ${plural(data.contacts, 'contact')}` },
     { label: 'Will not be called', value: count(data.contacts - data.to_be_called + left), note: `of ${plural(data.contacts + left, 'row')}` },
-    { label: 'Calls at most', value: count(data.worst_case_calls), note: `${plural(data.attempts_per_contact, 'attempt')} a contact` },
+    { label: 'Calls at most', value: count(data.worst_case_calls), note: `${plural(data.attempts_per_contact, 'attempt')} per contact` },
   ]} />
     ${(finish.earliest || finish.latest) && html`<p>Done between <strong>${at(finish.earliest)}</strong> and${' '}
       <strong>${finish.latest ? at(finish.latest) : 'more than 400 days later'}</strong>, if it starts ${at(finish.starts_at)}.</p>`}
@@ -228,12 +228,12 @@ function Checked({ data }) {
       <div><h3>Not called</h3><${Facts} of=${notCalled.map(([name, number, why]) => [name, html`${count(number)} <span class="muted">${why}</span>`])} />
         ${data.shared_contacts.length > 0 && html`<p><${SharedContacts} of=${data.shared_contacts} /></p>`}</div>
     </div>
-    <details><summary>What this assumes</summary><ul>${finish.assumptions.map((one) => html`<li key=${one}>${words(one)}.</li>`)}</ul></details>`;
+    <details><summary>Assumptions</summary><ul>${finish.assumptions.map((one) => html`<li key=${one}>${words(one)}.</li>`)}</ul></details>`;
 }
 
 // ---- progress ----
 
-/** Imported, called, reached: a bar each. Called and reached are of the statistics. */
+/** Imported, accepted, called, reached: one bar each. Called and reached come from the statistics. */
 function Funnel({ batch, stats }) {
   const reached = stats && (stats.reach.at(-1)?.reached ?? 0);
   const steps = [['Imported', batch.total_contacts], ['Accepted', batch.valid_contacts], ['Called', stats?.contacts], ['Reached', reached]];
@@ -248,7 +248,7 @@ function Funnel({ batch, stats }) {
 function Progress({ batch, stats }) {
   const { parts, done, valid } = standing(batch);
   if (batch.status === 'created') return html`<${Card} title="Reading the file"><p>${plural(batch.total_contacts, 'row')} so far.</p></${Card}>`;
-  if (!valid) return html`<${Card} title="Progress"><${Empty} title="No row of the file became a contact" /></${Card}>`;
+  if (!valid) return html`<${Card} title="Progress"><${Empty} title="No row of the file was accepted" /></${Card}>`;
   const learn = withQuery('#/learn', { agent: batch.agent_id, batch: batch.batch_id });
   return html`<${Card} title="Progress">
     <p class="big"><strong>${percent(done / valid, 0)}</strong> <span class="muted">${count(done)} of ${plural(valid, 'contact')} done</span></p>
@@ -267,7 +267,7 @@ const About = ({ batch }) => html`<${Card} title="About"><${Facts} of=${[
   ['Retries', retryText(batch.retry_config)],
   ['Policy', batch.policy],
   ['Caller ids', batch.from_phone_numbers.join(', ')],
-  ['Calls a second', batch.calls_per_second],
+  ['Calls per second', batch.calls_per_second],
   ['Expires', batch.expires_at && html`<${Time} at=${batch.expires_at} />`],
   ['Rejected rows', batch.rejected_contacts > 0 && count(batch.rejected_contacts)],
   ['Shared', batch.shared_contacts.length > 0 && html`<${SharedContacts} of=${batch.shared_contacts} />`],
@@ -277,7 +277,7 @@ const About = ({ batch }) => html`<${Card} title="About"><${Facts} of=${[
 // ---- contacts ----
 
 
-/** When it changes next, or when it changed. */
+/** When the contact is called next, or when it last changed. */
 function NextOrLast({ of: one }) {
   const { time_zone: zone } = recipientData(one);
   if (one.next_attempt) return html`<${Time} at=${one.next_attempt.at} zone=${zone} relative />`;
@@ -315,7 +315,7 @@ function Contacts({ batch, query, actions }) {
 
 // ---- one batch ----
 
-/** A file of the batch as a download; one that is too large for that as a command. */
+/** A download button for a file of the batch; for a file that is too large, a command to copy. */
 function FileButton({ batch, name, rows, text }) {
   const path = `/batches/${batch.batch_id}/${name}.csv`;
   const command = `curl -L -H "Authorization: Bearer $REDIAL_KEY" -o ${name}.csv ${location.origin}${path}`;
@@ -328,7 +328,7 @@ function FileButton({ batch, name, rows, text }) {
   return html`<${Action} small act=${fetchFile}>${text}</${Action}>`;
 }
 
-/** The statistics of a batch that was started. */
+/** The statistics of a started batch. */
 function useBatchStats(batch) {
   const isStarted = batch && !isReady(batch) && batch.status !== 'created';
   const load = (signal) => {
@@ -371,9 +371,9 @@ function BatchButtons({ batch, refresh }) {
     ${runs && (batch.paused ? html`<${Action} key="resume" scope="operate" primary act=${post('resume')} done="Resumed." onDone=${refresh}>Resume</${Action}>`
     : html`<${Action} key="pause" scope="operate" act=${post('pause')} done="Paused: no call starts until you resume it." onDone=${refresh}>Pause</${Action}>`)}
     ${runs && html`<${Action} key="stop" scope="operate" danger act=${post('stop')} done="Stopped." onDone=${refresh}
-      confirm=${{ title: `Stop ${name}?`, text: 'No further call of it starts, and it cannot be started again. Live calls finish.', yes: 'Stop it' }}>Stop</${Action}>`}
+      confirm=${{ title: `Stop ${name}?`, text: 'No further calls start, and it cannot be started again. Live calls finish.', yes: 'Stop it' }}>Stop</${Action}>`}
     <${Action} key="delete" scope="admin" danger act=${() => api('DELETE', path)} done="Deleted." onDone=${() => go('batches')}
-      confirm=${{ title: `Delete ${name}?`, text: 'Its contacts, results and files are removed for good. Waiting calls are not made.', yes: 'Delete it' }}>Delete</${Action}>`;
+      confirm=${{ title: `Delete ${name}?`, text: 'Its contacts, results and files are permanently removed. Waiting calls are not made.', yes: 'Delete it' }}>Delete</${Action}>`;
 }
 
 function Batches({ route: { parts: [id], query } }) {

@@ -1,12 +1,12 @@
-// Charts of rates with their 95 % intervals, drawn with SVG. Positions across are percentages of the width, so a chart
+// Charts of rates with their 95 % intervals, drawn with SVG. Horizontal positions are percentages of the width, so a chart
 // fits any screen and its text keeps its size. Each can also be read as a table.
 
-/** Below so many attempts a rate is drawn hollow: it is not known well enough to compare. */
+/** Below this many attempts, a rate is drawn hollow: it is not precise enough to compare. */
 const ENOUGH = 100;
 
 const across = (share) => `${(100 * share).toFixed(2)}%`;
 
-/** The end of an axis that holds `most`, and its marks. */
+/** The end of an axis that includes `most`, and its marks. */
 function axis(most) {
   const end = [0.02, 0.04, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1].find((one) => one >= most) || 1;
   return { end, marks: [0, 0.5, 1].map((one) => one * end) };
@@ -14,7 +14,7 @@ function axis(most) {
 
 const intervalText = (interval) => (interval ? `${percent(interval[0])} to ${percent(interval[1])}` : '–');
 
-/** The columns of a chart's table; `name`: what each row is. */
+/** The columns of a chart's table. `name`: the kind of the rows. */
 const rateColumns = (name) => [
   { name, of: (row) => row.label },
   { name: 'Attempts', number: true, of: (row) => count(row.n) },
@@ -23,7 +23,7 @@ const rateColumns = (name) => [
   { name: '95 % interval', number: true, of: (row) => intervalText(row.interval) },
 ];
 
-/** A card with a chart, or the same as a table. Without rows it says that there is nothing yet. */
+/** A card with a chart, or with the same data as a table. Without rows, it says that there is nothing yet. */
 function Chart({ title, note, rows, columns, wide, children }) {
   const [table, setTable] = useState(false);
   const other = rows.length > 0 && html`<button type="button" class="small" aria-pressed=${table} onClick=${() => setTable(!table)}>
@@ -35,7 +35,7 @@ function Chart({ title, note, rows, columns, wide, children }) {
 
 const MOST_RATES = 12;
 
-/** A rate for each of the first rows, as a dot in its interval: [{label, n, answers, rate, interval}]. */
+/** The rates of the first rows, as dots in their intervals: [{label, n, answers, rate, interval}]. */
 function Rates({ rows: all }) {
   const rows = all.slice(0, MOST_RATES);
   const { end, marks } = axis(Math.max(...rows.map((row) => row.interval[1])));
@@ -54,14 +54,14 @@ function Rates({ rows: all }) {
       <span class="rate-value"><b>${percent(row.rate)}</b> <span class="muted">of ${count(row.n)}</span>
         <span class="unseen">, 95 % interval ${intervalText(row.interval)}${row.n < ENOUGH && ', too few to compare'}</span></span>
     </li>`)}</ul>
-    ${all.length > MOST_RATES && html`<p class="muted">The ${MOST_RATES} with the most attempts; the table has all ${count(all.length)}.</p>`}
+    ${all.length > MOST_RATES && html`<p class="muted">Only the ${MOST_RATES} with the most attempts; the table has all ${count(all.length)}.</p>`}
   </div>`;
 }
 
 const REACH_TOP = 24;
 const REACH_HEIGHT = 170;
 
-/** The reach by attempt, cumulative, as columns: what each attempt added is full, what was reached before it is pale. */
+/** The cumulative reach by attempt, as columns: the part that each attempt added is solid, the part before it pale. */
 function Reach({ rows }) {
   const y = (share) => REACH_TOP + REACH_HEIGHT * (1 - share);
   const width = 1 / rows.length;
@@ -86,10 +86,10 @@ function Reach({ rows }) {
 }
 
 const LEVELS = 5;
-/** Below so many attempts a cell of the heat map has no shade. */
+/** Below this many attempts, a cell of the heat map has no shade. */
 const FEW = 20;
 
-/** Rates by weekday and hour, in shades of one colour with the rate written in: rows with `value` "mon 09". */
+/** Rates by weekday and hour, as text on shades of one colour: rows with `value` "mon 09". */
 function HeatMap({ rows, label }) {
   const cells = new Map(rows.map((row) => [row.value, row]));
   const hours = rows.map((row) => Number(row.value.slice(4)));
@@ -109,6 +109,6 @@ function HeatMap({ rows, label }) {
       ${few ? html`<span class="unseen">too few: </span>` : html`<b>${Math.round(100 * cell.rate)}</b>`}<small>${count(cell.n)}</small></td>`;
   })}</tr>`)}</tbody>
   </table></${Scroll}>
-  <p class="muted">Large: percent answered, stronger is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}.
+  <p class="muted">Large: percent answered; darker is more${known.length > 0 && ` (${percent(low, 0)} to ${percent(high, 0)})`}.
     Small: attempts. Striped: fewer than ${FEW}.</p>`;
 }

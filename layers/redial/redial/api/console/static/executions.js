@@ -1,13 +1,13 @@
-// Calls: an agent's executions, found by number, id and day; and one of them, with a lane for each of its attempts.
+// Calls: an agent's executions, found by number, id and day; and one execution, with a lane for each attempt.
 
 const EXECUTION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The status, finer once the execution is over: `answered` or `voicemail` in place of `completed`. */
+/** The status, in more detail once the execution is over: `answered` or `voicemail` instead of `completed`. */
 const stateOf = (one) => (FINAL.includes(one.status) && one.outcome ? one.outcome : one.status);
 
 // ---- the list ----
 
-/** The first moment of a day ("2026-11-29") in the viewer's zone or in UTC, in milliseconds. `days`: so many days later. */
+/** The start of a day ("2026-11-29") in the viewer's zone or in UTC, in milliseconds. `days`: days to add. */
 function startOfDay(text, isUtc, days = 0) {
   if (!text) return undefined;
   const [year, month, date] = text.split('-').map(Number);
@@ -59,28 +59,28 @@ function CallList({ query }) {
     ${!agent ? html`<${NoAgent} />` : html`<${Card}><${Live} of=${found} lines=${8}>${(shown) => html`
       ${shown.value.data.length ? html`<${Table} label="Calls" columns=${CALL_COLUMNS} rows=${shown.value.data} href=${(one) => link('executions', one.id)} />`
     : html`<${Empty} title=${isFiltered ? 'No call matches.' : 'No call yet.'}>
-        ${isFiltered ? html`<a href="#/executions">Show all calls</a>` : 'POST /call makes one; so does a batch.'}</${Empty}>`}
+        ${isFiltered ? html`<a href="#/executions">Show all calls</a>` : 'Create one with POST /call, or start a batch.'}</${Empty}>`}
       <${CursorPager} query=${query} of=${shown} one="call" />`}</${Live}></${Card}>`}
   </${Page}>`;
 }
 
-// ---- one execution: what is drawn ----
+// ---- one execution: the drawing ----
 
 /** The latest try of an event's webhook, from the log. */
 function delivery({ created_at: at, data: { outcome, tries, http_status: status, error } }) {
-  const [state, then] = { accepted: ['accepted', ''], failed: ['warning', ', is tried again'] }[outcome] || ['undelivered', ', given up'];
+  const [state, then] = { accepted: ['accepted', ''], failed: ['warning', ', will be retried'] }[outcome] || ['undelivered', ', given up'];
   return { at: ms(at), state, text: (status || error || 'no answer') + (tries > 1 ? ` after ${tries} tries` : '') + then };
 }
 
 const closingGate = (gates) => gates?.find((one) => one.decision !== 'allow');
 
-/** What an entry of the log says, in a few words; `clock`: shows a time. */
+/** A log entry as a short text. `clock`: formats a time. */
 function logText({ type, data }, clock) {
   const closing = closingGate(data.gates);
   const why = [...new Set([data.reason, data.ended_because].filter(Boolean).map(sentence))].join('. ');
   const because = why && `: ${why}`;
   if (type === 'claimed') return `Dialled${data.from_number ? ` from ${data.from_number}` : ''}`;
-  if (type === 'detected') return { true: 'A machine answered', false: 'A person answered' }[data.voicemail] || 'Machine detection cannot tell who answered';
+  if (type === 'detected') return { true: 'A machine answered', false: 'A person answered' }[data.voicemail] || 'Machine detection could not tell who answered';
   if (type === 'deferred' || closing?.decision === 'defer') {
     const until = data.until ? ` until ${clock(data.until)}` : '';
     const times = data.times > 1 ? ` (${data.times} times)` : '';
@@ -117,7 +117,7 @@ function lanesOf(execution, log, clock) {
   });
 }
 
-/** The parts of an attempt as [{kind, from, to}]: waiting, connecting, ringing, talking. */
+/** The parts of an attempt as [{kind, from, to}]: waiting, connecting, ringing, talking or voicemail. */
 function partsOf(lane, at) {
   const end = lane.ended || at;
   if (!lane.dialed) return [{ kind: 'waiting', from: lane.from, to: lane.ended || Math.max(at, lane.from) }];
@@ -134,15 +134,15 @@ const secondsOf = (one) => (one.to - one.from) / 1000;
 const PART_TEXTS = { waiting: 'waited', connecting: 'connected in', ringing: 'rang', talking: 'talked', voicemail: 'voicemail spoke' };
 const partsText = (parts) => parts.filter((one) => secondsOf(one) >= 0.5).map((one) => `${PART_TEXTS[one.kind]} ${duration(secondsOf(one))}`).join(', ');
 
-// The wait before an attempt takes hours, a call takes seconds. So a lane has two scales with a break between them: the
-// wait to its dial on the left, and the seconds since the dial, the same scale for all attempts, on the right.
+// The wait before an attempt takes hours, a call takes seconds. A lane therefore has two scales with a break: on the left
+// the wait until the dial, on the right the seconds since the dial, with the same scale for all attempts.
 const WAIT_END = 30;
 const CALL_START = 33;
 const CALL_END = 96;
 const AFTER_CALL = 98.5;
 const LONGEST_TALK = 180;
 
-/** Seconds on the right of the lanes: every call until it is answered, and conversations up to LONGEST_TALK. */
+/** The seconds shown on the right of the lanes: all calls until they are answered, and conversations up to LONGEST_TALK. */
 function scaleOf(lanes, at) {
   const dialed = lanes.filter((one) => one.dialed);
   const longest = Math.max(10, ...dialed.map((one) => ((one.ended || at) - one.dialed) / 1000));
@@ -151,7 +151,7 @@ function scaleOf(lanes, at) {
   return { length, step: [5, 10, 15, 30, 60, 120, 300].find((one) => length / one <= 6) || 600 };
 }
 
-/** Where a time is in a lane, in percent of its width. */
+/** The position of a time in a lane, in percent of its width. */
 function placeIn(lane, scale, until) {
   return (at) => {
     if (!lane.dialed) return CALL_END * Math.min(1, Math.max(0, (at - lane.from) / (until - lane.from || 1)));
@@ -164,14 +164,14 @@ function placeIn(lane, scale, until) {
 const GATE_SHAPES = { allow: 'M0-2V22', defer: 'M0 4V22M-4-4H4L0 3Z', end: 'M0 4V22M-4-4L4 4M4-4L-4 4' };
 const DOTS_APART = 1.2;
 
-/** Where each dot is drawn: at its place, or just after the dot before it. */
+/** The position of each dot: its own, or just after the previous dot. */
 function apart(events, place) {
   let before = -DOTS_APART;
   const sorted = [...events].sort((one, other) => one.webhook.at - other.webhook.at);
   return new Map(sorted.map((event) => [event, before = Math.min(99.4, Math.max(place(event), before + DOTS_APART))]));
 }
 
-/** A group of shapes at a place of the lane, which is in percent. */
+/** A group of shapes at a position in the lane, in percent. */
 const At = ({ x, y, kind = '', children }) => html`<svg x=${`${x}%`} y=${y} class="over ${kind}">${children}</svg>`;
 
 function Lane({ lane, scale, at, clock }) {
@@ -208,7 +208,7 @@ function Lane({ lane, scale, at, clock }) {
   </svg>`;
 }
 
-/** What is drawn only once it is opened: `children()`. */
+/** A fold whose content, `children()`, is drawn only once it is opened. */
 function Fold({ title, open: initially = false, children }) {
   const [open, setOpen] = useState(initially);
   return html`<details class="fold" open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>${title}</summary>
@@ -228,10 +228,10 @@ const Events = ({ of, zone, label }) => html`<${Scroll} label=${label}><table cl
 const Mark = ({ kind, d, children }) => html`<span class="sample"><svg width="14" height="20" viewBox="-7 -5 14 26" class=${kind} aria-hidden="true">
   ${d ? html`<path d=${d} />` : html`<circle r="4" cy="8" />`}</svg>${children}</span>`;
 
-const VERDICTS = { allow: 'gates let it go', defer: 'a gate made it wait', end: 'a gate ended it' };
-const SENT = { accepted: 'accepted', warning: 'failed, is tried again', undelivered: 'given up' };
+const VERDICTS = { allow: 'all gates allowed it', defer: 'a gate made it wait', end: 'a gate ended it' };
+const SENT = { accepted: 'accepted', warning: 'failed, will be retried', undelivered: 'given up' };
 
-/** What the shapes of the lanes mean, of those that are drawn. */
+/** The legend of the shapes that are drawn in the lanes. */
 function Signs({ kinds, events }) {
   return html`<p class="signs muted">
     ${Object.keys(PART_TEXTS).map((kind) => kinds.has(kind) && html`<span key=${kind} class="sample">
@@ -253,7 +253,7 @@ const Patterns = () => html`<svg class="patterns" width="0" height="0" aria-hidd
 
 const FOLDED = 30;
 
-/** The lanes of an execution, with the events of each in a list. `zone`: the called person's, where it is known. */
+/** The lanes of an execution, each with a list of its events. `zone`: the called person's, if known. */
 function Lanes({ execution, log, zone, at = now() }) {
   const { zone: choice } = useShared();
   const shown = choice === 'utc' ? 'UTC' : (choice === 'recipient' && zone) || HERE;
@@ -293,12 +293,12 @@ function CallActions({ execution, refresh }) {
   return html`
     ${!hasEnded && html`<${Action} scope="operate" disabled=${!['initiated', 'ringing', ...WAITING].includes(status)}
       act=${() => api('POST', `/call/${id}/stop`)} done="Stopped." onDone=${refresh}
-      confirm=${{ title: 'Stop this call?', text: 'No further attempt is made. A call that rings is canceled.', yes: 'Stop it' }}>Stop</${Action}>`}
+      confirm=${{ title: 'Stop this call?', text: 'No further attempt is made. A ringing call is canceled.', yes: 'Stop it' }}>Stop</${Action}>`}
     ${number && html`<${Action} scope="operate" act=${() => api('POST', `/executions/${id}/suppress`, { body: {} })}
-      done=${`${number} is not called any more.`} onDone=${refresh}
-      confirm=${{ title: `Stop calling ${number}?`, text: 'The number is suppressed for all calls of the account. Calls to it that wait end.', yes: 'Suppress it' }}>Suppress number</${Action}>`}
+      done=${`${number} is no longer called.`} onDone=${refresh}
+      confirm=${{ title: `Stop calling ${number}?`, text: 'The number is suppressed for all calls of the account. Waiting calls to it end.', yes: 'Suppress it' }}>Suppress number</${Action}>`}
     ${hasEnded && html`<${Action} danger scope="admin" act=${() => api('DELETE', `/executions/${id}`)} done="Erased." onDone=${() => go('executions')}
-      confirm=${{ title: 'Erase this call?', text: 'The call, its user data and its undelivered webhooks are removed for good.', yes: 'Erase it' }}>Erase</${Action}>`}`;
+      confirm=${{ title: 'Erase this call?', text: 'The call, its user data and its undelivered webhooks are permanently removed.', yes: 'Erase it' }}>Erase</${Action}>`}`;
 }
 
 function CallFacts({ execution, zone }) {
@@ -333,7 +333,7 @@ function CallPage({ execution, explanation, log, zone, refresh, error }) {
   const { waits_for: waits, plan } = explanation;
   const data = Object.entries(recipientData(execution));
   const unsent = log.filter((one) => one.type === 'webhook' && one.data.outcome !== 'accepted').length;
-  const replayed = (answer) => (answer.replayed.length ? `${plural(answer.replayed.length, 'webhook')} sent again.` : 'No webhook waits or was given up.');
+  const replayed = (answer) => (answer.replayed.length ? `${plural(answer.replayed.length, 'webhook')} sent again.` : 'There are no undelivered webhooks.');
   return html`
     <${Card}><div class="standing"><${Status} status=${stateOf(execution)} /><p class="sentence">${explanation.summary}</p></div>
       ${next && html`<p>Attempt ${next.attempt} <strong><${Countdown} at=${next.at} /></strong>, at <${Time} at=${next.at} zone=${zone} /></p>`}
@@ -347,7 +347,7 @@ function CallPage({ execution, explanation, log, zone, refresh, error }) {
     </${Card}>
     <div class="grid">
       <${CallFacts} execution=${execution} zone=${zone} />
-      ${plan?.attempts.length > 0 && html`<${Card} title="If it goes on failing" note=${`Then it is over: ${plan.ends_because}`}>
+      ${plan?.attempts.length > 0 && html`<${Card} title="If it keeps failing" note=${`It then ends: ${plan.ends_because}`}>
         <${Table} label="Plan" rows=${plan.attempts} columns=${planColumns(zone)} /></${Card}>`}
       ${data.length > 0 && html`<${Card} title="User data"><${Facts} of=${data.map(([name, value]) => [name, valueText(value)])} /></${Card}>`}
     </div>
@@ -363,7 +363,7 @@ function OneCall({ id }) {
   const found = useLive(load, [id], 3000);
   const { execution } = found.data || {};
   const number = execution?.user_number;
-  // A key may see masked numbers only.
+  // Some keys only see masked numbers.
   const isWhole = /^\+\d+$/.test(number);
   const zone = useGet(isWhole && `/numbers/${encodeURIComponent(number)}`, { every: 0 }).data?.time_zones[0];
   return html`<${Page} title=${number || (execution ? 'Erased call' : 'Call')} back=${{ href: '#/executions', text: 'Calls' }}

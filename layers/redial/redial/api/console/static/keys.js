@@ -1,4 +1,4 @@
-// Keys: list, make, revoke; and the audit of every change.
+// Keys: list, create, revoke; and the audit log of every change.
 
 const KEY_TABS = [['keys', 'Keys', '#/keys'], ['audit', 'Audit', '#/keys/audit']];
 const SCOPES = [
@@ -21,26 +21,26 @@ function NewKey({ onMade }) {
       quotas: { calls_a_day: Number(values.calls_a_day) || null, lines: Number(values.lines) || null },
     } });
   };
-  return html`<${Card} title="New key" note="With at most what this key may. Rights never change: make another key, then revoke the first.">
-    <${Form} act=${make} scope="admin" submit="Make the key" done="The key is made." onDone=${onMade}>
+  return html`<${Card} title="New key" note="It can have at most the rights of your key. Rights never change: create another key, then revoke the first.">
+    <${Form} act=${make} scope="admin" submit="Create key" done="Key created." onDone=${onMade}>
       <${Field} label="Name" name="name" required autocomplete="off" placeholder="dashboard" />
       <fieldset class="rules"><legend>It may</legend>${SCOPES.map(([scope, text]) => html`<${Field} key=${scope} name="scopes" value=${scope} type="checkbox"
         label=${html`<strong>${scope}</strong> <span class="muted">${text}</span>`} defaultChecked=${scope === 'read'}
         disabled=${!allows(user, scope)} />`)}</fieldset>
-      <${Field} label="Phone numbers" name="numbers" options=${[['full', 'Shown'], ['masked', 'Masked in every answer']]} />
+      <${Field} label="Phone numbers" name="numbers" options=${[['full', 'Shown'], ['masked', 'Masked in every response']]} />
       ${agents.length > 0 && html`<details><summary>Only some agents</summary><div class="checks">${agents.map((one) => html`
         <${Field} key=${one.agent_id} label=${one.agent_name} name="agents" value=${one.agent_id} type="checkbox" />`)}</div></details>`}
-      <${Field} label="Calls a day at most" name="calls_a_day" type="number" min="1" placeholder="any number" />
-      <${Field} label="Calls at once at most" name="lines" type="number" min="1" max="50" placeholder="as many as agents have lines" />
+      <${Field} label="Maximum calls per day" name="calls_a_day" type="number" min="1" placeholder="any number" />
+      <${Field} label="Maximum calls at once" name="lines" type="number" min="1" max="50" placeholder="as many as agents have lines" />
     </${Form}></${Card}>`;
 }
 
-/** The button that revokes a key; or that it was revoked. */
+/** The button that revokes a key, or a note that it is revoked. */
 function Revoke({ row, isOwn, refresh }) {
   if (row.revoked_at) return html`<${Status} status="rejected" label="Revoked" />`;
   return html`<${Action} small danger scope="admin" disabled=${isOwn} act=${() => api('DELETE', `/keys/${row.id}`)}
-    done=${`${row.name} is revoked.`} onDone=${refresh}
-    confirm=${{ title: `Revoke ${row.name}?`, text: 'What uses it is refused from now on. This cannot be undone.', yes: 'Revoke' }}>Revoke</${Action}>`;
+    done=${`${row.name} was revoked.`} onDone=${refresh}
+    confirm=${{ title: `Revoke ${row.name}?`, text: 'All requests with this key will be refused. This cannot be undone.', yes: 'Revoke' }}>Revoke</${Action}>`;
 }
 
 function Keys() {
@@ -59,7 +59,7 @@ function Keys() {
     { name: 'May', of: (row) => row.scopes.join(', ') },
     { name: 'Agents', of: (row) => row.agents?.map(agentName).join(', ') || muted('all') },
     { name: 'Numbers', of: (row) => row.numbers },
-    { name: 'Calls a day', number: true, of: (row) => most(row.quotas.calls_a_day) },
+    { name: 'Calls per day', number: true, of: (row) => most(row.quotas.calls_a_day) },
     { name: 'At once', number: true, of: (row) => most(row.quotas.lines) },
     { name: 'Last used', of: (row) => (row.last_used_at ? html`<${Time} at=${row.last_used_at} />` : muted('never')) },
     { name: 'State', of: (row) => html`<${Revoke} row=${row} isOwn=${isOwn(row)} refresh=${live.refresh} />` },
@@ -91,7 +91,7 @@ const AUDIT_COLUMNS = [
   { name: 'When', of: timeOf('at') },
   { name: 'Who', of: (row) => row.by },
   { name: 'What', of: (row) => words(row.operation) },
-  { name: 'Of', of: (row) => html`<${Resource} of=${row} />` },
+  { name: 'Resource', of: (row) => html`<${Resource} of=${row} />` },
   { name: 'Changes', of: (row) => html`<${Changes} of=${row} />` },
 ];
 
@@ -104,7 +104,7 @@ function Audit({ query }) {
     note="Who changed what, newest first. Calls are their own record. Records are never changed or removed."
       actions=${html`<${Action} scope="read" done="Exported." act=${save}>Export as CSV</${Action}>`}>
     <div class="row"><${Field} label="From" ...${input('from')} /><${Field} label="To" ...${input('to')} /></div>
-    <${PagedTable} of=${live} label="Audit" empty="No change was made in this time." columns=${AUDIT_COLUMNS} /></${Card}></${KeysPage}>`;
+    <${PagedTable} of=${live} label="Audit" empty="There were no changes in this period." columns=${AUDIT_COLUMNS} /></${Card}></${KeysPage}>`;
 }
 
 const KeysScreen = ({ route: { parts: [tab], query } }) => (tab === 'audit' ? html`<${Audit} query=${query} />` : html`<${Keys} />`);

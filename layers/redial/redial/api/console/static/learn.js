@@ -1,4 +1,4 @@
-// Learn: which retries pay. The statistics of `GET /stats/retries` as charts, and its advice in words.
+// Learn: which retries pay off. The statistics of `GET /stats/retries` as charts, with its advice.
 
 const PERIODS = [['7', 'Last 7 days'], ['30', 'Last 30 days'], ['90', 'Last 90 days'], ['366', 'Last 366 days'], ['dates', 'From … to …']];
 
@@ -15,11 +15,11 @@ const countryName = (code) => (/^[A-Z]{2}$/.test(code) ? COUNTRIES.of(code) : co
 const attemptName = (number) => (number === 1 ? 'First dial' : `Retry ${number - 1}`);
 const hourText = (value) => `${WEEKDAYS[value.slice(0, 3)]} ${value.slice(4)}:00`;
 
-/** "$0.0245": three digits, since prices of a call are small. */
+/** "$0.0245": three digits, because prices of calls are small. */
 const money = (amount, currency) => (amount === null ? '–'
   : new Intl.NumberFormat('en', { style: 'currency', currency, maximumSignificantDigits: 3 }).format(amount));
 
-/** Rows of a chart, from a list of the statistics; those without attempts are left out. */
+/** The rows of a chart from a list of the statistics, without rows that have no attempts. */
 const rowsOf = (rows, label) => rows.filter((one) => one.attempts).map((one) => ({ ...one, label: label(one), n: one.attempts }));
 const mostFirst = (rows) => rows.sort((one, other) => other.n - one.n);
 
@@ -42,7 +42,7 @@ function LearnFilters({ query }) {
 
 const OUTCOMES = ['answered', 'voicemail', 'no-answer', 'busy', 'declined', 'blocked', 'failed', 'error', 'canceled'];
 
-/** How attempts ended: their share of all, as bars. */
+/** The outcomes of attempts: each one's share, as bars. */
 function Outcomes({ rows }) {
   const most = Math.max(...rows.map((row) => row.rate));
   return html`<ul class="rates">${rows.map((row) => html`<li key=${row.value} class="rate"><span class="rate-label">${row.label}</span>
@@ -62,13 +62,13 @@ const REACH_COLUMNS = [
   ...rateColumns('').slice(3),
 ];
 
-/** The answer rate of each value. `by`: what the values are, "gap". */
+/** The answer rate of each value. `by`: the kind of values, such as "gap". */
 const RatesBy = ({ by, rows, note }) => html`<${Chart} title=${`Answered, by ${by}`} note=${note} rows=${rows} columns=${rateColumns(sentence(by))}>
   <${Rates} rows=${rows} /></${Chart}>`;
 
 function Statistics({ found }) {
   if (!found.attempts) {
-    return html`<${Card}><${Empty} title="Not enough yet: no attempt has ended in this period.">
+    return html`<${Card}><${Empty} title="No attempt has ended in this period.">
       Attempts are counted a few minutes after their end, for the day of their contact's first dial.</${Empty}></${Card}>`;
   }
   const reach = found.reach.map((one) => ({ ...one, label: attemptName(one.attempt), n: one.contacts, answers: one.reached }));
@@ -90,18 +90,18 @@ function Statistics({ found }) {
   return html`
     <${Card} title="What the numbers say"><ul class="advice">${found.advice.map((one) => html`<li key=${one}>${one}</li>`)}</ul></${Card}>
     <${Card}><${Figures} of=${figures} /></${Card}>
-    <p class="muted">A dot is the share of attempts that a person answered; its line is the 95 % interval. Two whose lines overlap may be the same.
+    <p class="muted">A dot is the share of attempts that a person answered; its line is the 95 % interval. If two lines overlap, the rates may be equal.
       A hollow dot has fewer than ${ENOUGH} attempts.</p>
     <div class="grid charts">
-      <${Chart} title="Contacts reached by each attempt" note="Cumulative; + percentage points by each retry" rows=${reach} columns=${REACH_COLUMNS}>
+      <${Chart} title="Contacts reached by each attempt" note="Cumulative; +: percentage points added by each retry" rows=${reach} columns=${REACH_COLUMNS}>
         <${Reach} rows=${reach} /></${Chart}>
       <${Chart} title="How attempts ended" note=${`${count(found.attempts)} attempts`} rows=${outcomes} columns=${OUTCOME_COLUMNS}>
         <${Outcomes} rows=${outcomes} /></${Chart}>
       <${RatesBy} by="attempt" rows=${rowsOf(found.by_attempt, (one) => attemptName(Number(one.value)))} />
-      <${RatesBy} by="gap" note="Time since the end of the attempt before" rows=${rowsOf(found.by_gap, gapText)} />
-      <${Chart} title="Answered, by local hour" note="By the called person's clock" wide rows=${hours} columns=${rateColumns('Day and hour')}>
+      <${RatesBy} by="gap" note="Time since the end of the previous attempt" rows=${rowsOf(found.by_gap, gapText)} />
+      <${Chart} title="Answered, by local hour" note="In the called person's local time" wide rows=${hours} columns=${rateColumns('Day and hour')}>
         <${HeatMap} rows=${hours} label="Answered, by local hour" /></${Chart}>
-      <${RatesBy} by="outcome before" rows=${mostFirst(rowsOf(found.by_outcome_before, (one) => `After ${words(one.value).toLowerCase()}`))} />
+      <${RatesBy} by="previous outcome" rows=${mostFirst(rowsOf(found.by_outcome_before, (one) => `After ${words(one.value).toLowerCase()}`))} />
       <${RatesBy} by="caller id" rows=${mostFirst(rowsOf(found.by_caller_id, (one) => one.value))} />
       <${RatesBy} by="country" rows=${mostFirst(rowsOf(found.by_country, (one) => countryName(one.value)))} />
     </div>`;

@@ -1,4 +1,4 @@
-// The API, the page's address, live data, settings of the viewer, and text for times, numbers and durations.
+// The API, the page's address, live data, the viewer's settings, and text for times, numbers and durations.
 import { html, render, createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from './vendor.js';
 
 // ---- the key: kept until the tab is closed ----
@@ -10,7 +10,7 @@ const forgetKey = () => sessionStorage.removeItem(KEY);
 
 // ---- the API ----
 
-/** An answer that is not a success. `status` 0: no answer. `errors`: [{field, message}]. */
+/** A response that is not a success. `status` 0: there was no response. `errors`: [{field, message}]. */
 class ApiError extends Error {
   constructor(status, message, errors = []) {
     super(message);
@@ -29,8 +29,8 @@ const LAG = 5000;
 /** The API's time, in milliseconds. The local stack's clock can be ahead of the browser's, and a browser's can be wrong. */
 const now = () => Date.now() + skew;
 
-/** One request. `body` is sent as JSON, `form` (FormData) as it is; `query` leaves out what is empty.
- * Returns parsed JSON, or text for other media types; `whole`: {value, headers}. Raises ApiError. */
+/** Send a request. `body` is sent as JSON, `form` (FormData) unchanged; empty values of `query` are left out.
+ * Returns parsed JSON, or text for other media types; with `whole`: {value, headers}. Raises ApiError. */
 async function api(method, path, { body, form, query, headers, signal, whole, key = savedKey() } = {}) {
   const asked = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => !isEmpty(value)));
   const sent = { Authorization: `Bearer ${key}`, ...headers };
@@ -63,7 +63,7 @@ async function api(method, path, { body, form, query, headers, signal, whole, ke
 
 const get = (path, options) => api('GET', path, options);
 
-/** One part of a listing: {value, next, total}. `next`: where the next part begins (a cursor), null at the end. */
+/** One part of a listing: {value, next, total}. `next`: the cursor of the next part; null at the end. */
 async function part(path, { query, signal } = {}) {
   const { value, headers } = await api('GET', path, { query, signal, whole: true });
   const [, next] = (headers.get('link') || '').match(/[?&]cursor=([^&>]+)/) || [];
@@ -71,7 +71,7 @@ async function part(path, { query, signal } = {}) {
   return { value, next: next ? decodeURIComponent(next) : null, total: total === null ? null : Number(total) };
 }
 
-/** Every page of a listing whose pages have `size` rows; at most `most` rows. */
+/** All rows of a listing, read in pages of `size` rows; about `most` rows at most. */
 async function pages(path, { size = 100, most = 1000 } = {}) {
   const all = [];
   for (let page = 1; all.length < most; page++) {
@@ -84,9 +84,9 @@ async function pages(path, { size = 100, most = 1000 } = {}) {
 
 const HIDDEN_FOR = 1000;
 
-/** Live data: `load(signal)` now and every `every` milliseconds while the page is visible, less often after failures.
- * Loads anew when one of `inputs` changes. `load` null: nothing is loaded.
- * Returns {data, error, loading, refresh}; after a failure `data` stays what it was. */
+/** Live data: calls `load(signal)` now and every `every` milliseconds while the page is visible, less often after
+ * failures. Loads again when one of `inputs` changes. `load` null: nothing is loaded.
+ * Returns {data, error, loading, refresh}; a failure keeps `data`. */
 function useLive(load, inputs = [], every = 4000) {
   const [state, setState] = useState({ data: undefined, error: null, loading: true });
   const again = useRef(() => {});
@@ -97,7 +97,7 @@ function useLive(load, inputs = [], every = 4000) {
     let timer = 0, failures = 0, running = false, asked = false;
     const run = async () => {
       clearTimeout(timer);
-      // What a running request answers may be of before.
+      // The response of a running request may be outdated.
       if (running) { asked = true; return; }
       if (document.hidden) { timer = setTimeout(run, HIDDEN_FOR); return; }
       running = true;
@@ -122,7 +122,7 @@ function useLive(load, inputs = [], every = 4000) {
   return { ...state, refresh: useCallback(() => again.current(), []) };
 }
 
-/** Live data of a GET. `load`: `get`, or `part` for a part of a listing. `path` empty: nothing is loaded. */
+/** Live data from a GET. `load`: `get`, or `part` for a part of a listing. `path` empty: nothing is loaded. */
 function useGet(path, { query, every, load = get } = {}) {
   return useLive(path && ((signal) => load(path, { query, signal })), [path, JSON.stringify(query), every], every);
 }
@@ -152,21 +152,21 @@ const withQuery = (address, query) => {
   return address + (said.size ? `?${said}` : '');
 };
 
-/** Changes the query of the address without a new entry in the history. */
+/** Change the query of the address without a new history entry. */
 function setQuery(changes) {
   const { screen, parts, query } = readRoute();
   history.replaceState(null, '', withQuery(link(screen, ...parts), { ...query, ...changes }));
   dispatchEvent(new HashChangeEvent('hashchange'));
 }
 
-// ---- the viewer's settings, and what all screens share ----
+// ---- the viewer's settings, and the context that all screens share ----
 
-/** {user, agents, agentOptions, agentName, agent, setAgent, zone, notify, reload}. `agentName(id)` is the id of an agent
- * that is gone. `zone`: "recipient", "viewer" or "utc". */
+/** {user, agents, agentOptions, agentName, agent, setAgent, zone, notify, reload}. `agentName(id)` returns the id for a
+ * deleted agent. `zone`: "recipient", "viewer" or "utc". */
 const Shared = createContext(null);
 const useShared = () => useContext(Shared);
 
-/** May the key do what needs `scope`? */
+/** Whether the key has `scope`. */
 const allows = (user, scope) => !scope || !user?.key || user.key.scopes.includes(scope);
 
 function useSetting(name, initial) {
@@ -181,7 +181,7 @@ const LIVE = ['initiated', 'ringing', 'in-progress', 'call-disconnected'];
 const FINAL = ['completed', 'no-answer', 'busy', 'failed', 'canceled', 'stopped', 'error', 'balance-low'];
 const STATUSES = [...WAITING, ...LIVE, ...FINAL];
 
-/** The data of the called person that the call or its row of a file brought. */
+/** The data about the called person, from the call or its row of a file. */
 const recipientData = (execution) => execution.context_details.recipient_data || {};
 const dialled = (execution) => execution.attempts.filter((attempt) => attempt.dialed_at).length;
 
@@ -204,13 +204,13 @@ const two = (number) => String(number).padStart(2, '0');
 
 const ms = (at) => (at ? Date.parse(at) : null);
 
-/** The instant of a local time that was typed, as the API has it; undefined without one. */
+/** A typed local time in the API's format; undefined if empty. */
 const instantOf = (local) => (local ? new Date(local).toISOString() : undefined);
 
 /** The day of a time in UTC, "2026-11-29". */
 const dayOf = (at) => new Date(at).toISOString().slice(0, 10);
 
-/** "Sun 29 Nov 14:05" in `zone`; only the time of day where that is today. */
+/** "Sun 29 Nov 14:05" in `zone`; only the time of day if it is today. */
 function timeText(at, zone = HERE, { seconds = false, day } = {}) {
   const when = new Date(at);
   const clock = format(zone, seconds ? { ...CLOCK, second: '2-digit' } : CLOCK).format(when);
@@ -221,7 +221,7 @@ function timeText(at, zone = HERE, { seconds = false, day } = {}) {
 
 const zoneName = (zone) => zone.split('/').pop().replaceAll('_', ' ');
 
-/** A time in a zone and in the viewer's. */
+/** A time in a zone and in the viewer's zone. */
 const inBothZones = (at, zone) => [...new Set([zone, HERE])]
   .map((one) => timeText(at, one, { day: true }) + (zone === HERE ? '' : ` ${zoneName(one)}`)).join(', ');
 
@@ -230,7 +230,7 @@ const count = (number) => (isEmpty(number) ? '–' : wholeNumber.format(number))
 const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 const percent = (share, digits = 1) => (isEmpty(share) ? '–' : `${(100 * share).toFixed(digits)} %`);
 
-/** "3 h 20 min", "45 s"; from seconds. */
+/** Seconds as text: "3 h 20 min", "45 s". */
 function duration(seconds) {
   const all = Math.max(0, Math.round(seconds));
   if (all < 60) return `${all} s`;
@@ -253,5 +253,5 @@ const valueText = (value) => (typeof value === 'string' ? value : JSON.stringify
 
 const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : '');
 
-/** Words of the wire as people write them: "no-answer" → "No answer". */
+/** A name on the wire as people write it: "no-answer" → "No answer". */
 const words = (name) => (name ? sentence(name.replaceAll(/[-_]/g, ' ')) : '–');

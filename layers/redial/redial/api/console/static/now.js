@@ -1,4 +1,4 @@
-// The account at this moment: is all well, lines in use, what becomes due, what holds calls back.
+// The account's current activity: its overall state, lines in use, due calls, what holds calls back.
 
 /** GET /now, and the attention items if there are any. */
 async function loadNow(signal) {
@@ -10,15 +10,15 @@ async function loadNow(signal) {
 const atLeast = (number, complete) => `${complete ? '' : 'at least '}${count(number)}`;
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
-/** What is not as it should be, the worst first: {text, href, mild}. Empty: all is well. `mild`: no call is held back. */
+/** Current problems, the worst first: {text, href, mild}. Empty: all is well. `mild`: no call is held back. */
 function faults({ items, carriers, undelivered }) {
   const held = items.filter((one) => one.state === 'open' || one.state === 'noticed').length;
   const mended = items.length - held;
   return [
-    ...carriers.filter((one) => one.state === 'paused').map((one) => ({ text: `No calls go out by ${words(one.name)}` })),
+    ...carriers.filter((one) => one.state === 'paused').map((one) => ({ text: `No calls go out via ${words(one.name)}` })),
     held && { text: `${plural(held, 'fault holds', 'faults hold')} calls back` },
     ...carriers.filter((one) => one.state === 'resuming').map((one) => ({ text: `${words(one.name)} is resuming`, mild: true })),
-    mended && { text: `${plural(mended, 'fault is', 'faults are')} mended, calls resume`, mild: true },
+    mended && { text: `${plural(mended, 'fault is', 'faults are')} fixed, calls resume`, mild: true },
     undelivered && {
       text: `${undelivered < 1000 ? '' : 'at least '}${plural(undelivered, 'call or batch has', 'calls or batches have')} undelivered webhooks`,
       href: '#/webhooks', mild: true,
@@ -34,7 +34,7 @@ function Overall({ data, stale }) {
   return html`<section class="overall ${tone}" aria-label="Overall" role="status">
     <span class="sign" aria-hidden="true">${sign}</span>
     <div><h2>${title}</h2>
-      <p>${stale ? html`The API does not answer. What you see is of ${timeText(data.at)}.`
+      <p>${stale ? html`The API does not respond. You see the state of ${timeText(data.at)}.`
     : wrong.length ? wrong.map(({ text, href }, index) => html`
       <span key=${text}>${index > 0 && ' · '}${href ? html`<a href=${href}>${text}</a>` : text}</span>`)
       : 'Nothing holds calls back, and every webhook was delivered.'}</p></div>
@@ -54,16 +54,16 @@ function Fault({ item, refresh }) {
   const isKnown = agents.some((one) => one.agent_id === item.value);
   const whom = AFFECTED[item.scope] ? AFFECTED[item.scope](item.value) : `Calls of ${isKnown ? agentName(item.value) : 'an agent'}`;
   const isMended = (after) => after.state === 'resolved' || after.state === 'resuming';
-  const by = item.scope === 'agent' ? `its ${item.provider} does not answer` : `by ${words(item.provider)}`;
+  const by = item.scope === 'agent' ? `its ${item.provider} does not respond` : `via ${words(item.provider)}`;
   return html`<li class="fault">
     <div>
       <p><${Status} status=${item.state} label=${item.state === 'open' ? 'Held' : words(item.state)} /> <strong>${whom}</strong> <span class="muted">${by}</span></p>
       ${item.reason && html`<p>${words(item.reason)}${item.code && html` <span class="muted">(${item.code})</span>`}.</p>`}
-      <p class="muted">${item.what_to_do.replace('POST /attention/{id}/resolve tries', 'the button tries')}</p>
+      <p class="muted">${item.what_to_do.replace('POST /attention/{id}/resolve retries', 'the button retries')}</p>
       <p class="muted">Since <${Time} at=${item.opened_at} relative /></p>
     </div>
     <${Action} scope="operate" primary act=${() => api('POST', `/attention/${item.id}/resolve`)} onDone=${refresh}
-      done=${(after) => (isMended(after) ? 'Waiting calls go on.' : 'It is not mended yet: the calls still wait.')}>Try again now</${Action}>
+      done=${(after) => (isMended(after) ? 'Waiting calls continue.' : 'It is not fixed yet: the calls still wait.')}>Try again now</${Action}>
   </li>`;
 }
 
@@ -72,7 +72,7 @@ function Fault({ item, refresh }) {
 const DUE_TOP = 20;
 const DUE_HEIGHT = 120;
 
-/** Calls that become due, a bar for each step of the next hour. */
+/** Calls that become due, with a bar for each step of the next hour. */
 function Due({ due, at }) {
   const { zone } = useShared();
   const { calls, step_minutes: step } = due;
@@ -143,10 +143,10 @@ function Now() {
     const { lines, due, items } = data;
     return html`
       <${Overall} data=${data} stale=${live.error} />
-      ${items.length > 0 && html`<${Card} title="What holds calls back" wide note="These calls wait, and lose no attempt by it.">
+      ${items.length > 0 && html`<${Card} title="What holds calls back" wide note="These calls wait, without losing an attempt.">
         <ul class="plain">${items.map((item) => html`<${Fault} key=${item.id} item=${item} refresh=${live.refresh} />`)}</ul></${Card}>`}
       <div class="grid">
-        <${Card} title="Due within the next hour" note=${due.complete ? 'Retries and scheduled calls by five minutes' : 'There may be more: not all are read'}>
+        <${Card} title="Due within the next hour" note=${due.complete ? 'Retries and scheduled calls, in steps of five minutes' : 'There may be more: not all are read'}>
           ${sum(due.calls) ? html`<${Due} due=${due} at=${data.at} />` : html`<${Empty} title="No call waits for a time within the next hour." />`}
         </${Card}>
         ${lines.agents.length ? html`<${LinesCard} lines=${lines} />` : html`<${NoAgent} />`}

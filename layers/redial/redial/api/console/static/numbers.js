@@ -1,4 +1,4 @@
-// Numbers: what is known about one and what would happen if it were called now; and the numbers that agents call from.
+// Numbers: what is known about a number and whether it could be called now; and the numbers that agents call from.
 
 const NUMBER_TABS = [['number', 'A number', '#/numbers'], ['callers', 'Caller ids', '#/numbers/callers']];
 
@@ -11,12 +11,12 @@ const CALLER_COLUMNS = [
 function Callers() {
   const live = usePages('/phone-numbers/all', { every: 15000 });
   return html`<${Page} title="Numbers" tabs=${NUMBER_TABS} tab="callers"><${Card} title="Caller ids" note="The numbers that your agents call from.">
-    <${PagedTable} of=${live} label="Caller ids" empty="No agent has a caller id of its own." columns=${CALLER_COLUMNS} /></${Card}></${Page}>`;
+    <${PagedTable} of=${live} label="Caller ids" empty="No agent has its own caller ids." columns=${CALLER_COLUMNS} /></${Card}></${Page}>`;
 }
 
 const MOST_CLOCKS = 3;
 
-/** What time it is there: in each zone, or from the first to the last of many. */
+/** The local time in each zone, or from the first to the last of many. */
 function clocksText(zones) {
   const isLong = zones.length > MOST_CLOCKS;
   const text = (isLong ? [zones[0], zones.at(-1)] : zones).map((zone) => `${timeText(now(), zone)} ${zoneName(zone)}`);
@@ -33,7 +33,7 @@ function Verdict({ state: { is_dialled: isDialled, gates, earliest_at: earliest,
     <${Warnings} of=${warnings.filter((one) => isDialled || !one.includes(said))} />`;
 }
 
-/** A suppression or a consent, with the button that removes it. `about`: its kind; see NUMBER_RULES. */
+/** A suppression or consent, with the button that removes it. `about`: its kind; see NUMBER_RULES. */
 function NumberRule({ of: rule, about, number, refresh, children }) {
   const { agentName } = useShared();
   const reason = rule.reason || rule.proof;
@@ -63,21 +63,21 @@ const Consents = ({ found, number, refresh }) => html`<${Card} title="Consents">
 
 function Erase({ number, refresh }) {
   const erased = ({ state, erased: gone, kept }) => [
-    state === 'erasing' && 'Not all yet, press again.',
+    state === 'erasing' && 'Not everything was erased yet: press again.',
     `Erased: ${plural(gone.executions, 'call')}, ${plural(gone.consents, 'consent')}, rows in ${plural(gone.files, 'batch', 'batches')}.`,
     `Kept: ${plural(kept.suppressions, 'suppression')} as hashes.`,
   ].filter(Boolean).join(' ');
   return html`<${Card} title="Erase this person"
-      note="Every call to the number with its data, rows in batches’ files, and its consents. Suppressions stay, as hashes.">
+      note="Erases every call to the number with its data, its rows in batches’ files, and its consents. Suppressions are kept as hashes.">
     <div><${Action} danger scope="admin" onDone=${refresh} done=${erased} act=${() => api('DELETE', `/contacts/${encodeURIComponent(number)}`)}
-      confirm=${{ title: `Erase ${number}?`, text: 'Calls that wait are stopped. This cannot be undone.', yes: 'Erase' }}>Erase</${Action}></div></${Card}>`;
+      confirm=${{ title: `Erase ${number}?`, text: 'Waiting calls are stopped. This cannot be undone.', yes: 'Erase' }}>Erase</${Action}></div></${Card}>`;
 }
 
 function Limit({ of: { limit, attempts, allowed, owner, opens_at: opens }, zone }) {
   const period = limit.split('/')[1].replace('d', ' days').replace('h', ' h');
   return html`<div><p><strong>${attempts} of ${allowed}</strong> <span class="muted">in ${period}, by the ${owner}</span></p>
     <${Meter} label=${`Limit ${limit}`} total=${allowed} parts=${[{ label: 'Used', value: Math.min(attempts, allowed), tone: opens ? 'bad' : 'live' }]} />
-    ${opens && html`<p class="hint">The next is allowed <${Time} at=${opens} zone=${zone} />, <${Ago} at=${opens} />.</p>`}</div>`;
+    ${opens && html`<p class="hint">The next attempt is allowed <${Time} at=${opens} zone=${zone} />, <${Ago} at=${opens} />.</p>`}</div>`;
 }
 
 function Known({ found, number, refresh, agent }) {
@@ -86,7 +86,7 @@ function Known({ found, number, refresh, agent }) {
   const rest = { number, refresh };
   const ago = (at) => at && html`<${Time} at=${at} zone=${zone} /> <${Ago} at=${at} />`;
   return html`<div class="plan turned"><div>
-    <${Card} title="A call now" note=${agent ? `By the rules of ${agent.agent_name}, its policy and the account.` : 'By what depends on the number alone: there is no agent yet.'}
+    <${Card} title="A call now" note=${agent ? `By the rules of ${agent.agent_name}, its policy and the account.` : 'Only rules that depend on the number alone: there is no agent yet.'}
       actions=${html`<${AgentPicker} /><a class="button" href=${withQuery('#/plan', { number })}>Plan a call</a>`}>
       <${Verdict} state=${found.now} zone=${zones[0]} /><${Gates} of=${found.now.gates} />
       ${!found.now.is_dialled && html`<p class="hint">Later gates were not asked.</p>`}</${Card}>
@@ -121,6 +121,6 @@ function Numbers({ route: { parts: [number] } }) {
   return html`<${Page} title="Numbers" tabs=${NUMBER_TABS} tab="number"><div class="plan">
     <${Card} title="Look up a number"><${Form} keep submit="Show" act=${(values) => go('numbers', values.number.trim())}>
       <${NumberToCall} name="number" required /></${Form}></${Card}>
-    <${Card}><${Empty} title="What would happen to a number now?">Where it is and what time it is there, whether it may be called,
-      how often it was called, and what each rule says.</${Empty}></${Card}></div></${Page}>`;
+    <${Card}><${Empty} title="Could a number be called now?">See where it is and what time it is there, whether it may be called,
+      how often it was called, and what each rule decides.</${Empty}></${Card}></div></${Page}>`;
 }

@@ -1,4 +1,4 @@
-// Plan: what a call comes to if every attempt fails, before it is made; then make just that call.
+// Plan: what would happen to a call if every attempt failed; then create exactly that call.
 
 /** Date and minute of the day of a time in a zone. */
 function clockOf(at, zone) {
@@ -7,16 +7,16 @@ function clockOf(at, zone) {
   return { date, minute: minuteOf(clock) };
 }
 
-/** How many minutes `zone` is ahead of `other` at that time. */
+/** By how many minutes `zone` is ahead of `other` at that time. */
 function minutesAhead(at, zone, other) {
   const one = clockOf(at, zone), two = clockOf(at, other);
   return (ms(one.date) - ms(two.date)) / 60000 + one.minute - two.minute;
 }
 
-/** Zones from west to east: by their clocks at that time, the earliest first. */
+/** Zones from west to east: sorted by their local times, earliest first. */
 const fromWest = (zones, at) => [...zones].sort((one, other) => minutesAhead(at, one, other));
 
-/** The attempts by day of the called person: [{date, at, shift, marks}]. `shift`: minutes that the viewer's clock is ahead. */
+/** The attempts by the called person's days: [{date, at, shift, marks}]. `shift`: by how many minutes the viewer is ahead. */
 function daysOf(attempts, zone, viewer) {
   const days = [];
   for (const one of attempts) {
@@ -31,7 +31,7 @@ function daysOf(attempts, zone, viewer) {
   return days;
 }
 
-/** One row for each day of the called person on which an attempt comes; below, the same hours by the viewer's clock. */
+/** One row for each day with an attempt, in the called person's time; below, the same hours in the viewer's time. */
 function Days({ attempts, zone, viewer }) {
   const days = daysOf(attempts, zone, viewer);
   const text = attempts.map((one) => `attempt ${one.attempt}: ${inBothZones(one.earliest_at, zone)}`).join('; ');
@@ -63,11 +63,11 @@ function Attempts({ attempts, zone, viewer }) {
   </li>`)}</ol>`;
 }
 
-/** `isCurrent`: the plan is of what the fields say now. */
+/** A plan. `isCurrent`: it belongs to the fields' current values. */
 function Planned({ plan, body, isCurrent }) {
   const { agentName, zone: choice } = useShared();
   const [chosen, choose] = useState('');
-  // Pressed twice, it is one call.
+  // Pressing the button twice creates one call.
   const key = useMemo(() => crypto.randomUUID(), [JSON.stringify(body)]);
   const { attempts } = plan;
   const number = body.recipient_phone_number;
@@ -79,7 +79,7 @@ function Planned({ plan, body, isCurrent }) {
     title: `Call ${number}?`, yes: 'Call',
     text: `${agentName(body.agent_id)} calls ${number}, first ${inBothZones(first, theirs)}, at most ${plural(plan.worst_case_calls, 'time')}.`,
   };
-  const call = html`<${Action} primary scope="call" disabled=${!isCurrent || !first} done="The call is made." confirm=${question}
+  const call = html`<${Action} primary scope="call" disabled=${!isCurrent || !first} done="Call created." confirm=${question}
     act=${() => api('POST', '/call', { body, headers: { 'Idempotency-Key': key } })}
     onDone=${(answer) => go('executions', answer.execution_id)}>Call now</${Action}>`;
   const warnings = html`<${Warnings} of=${plan.warnings} />`;
@@ -94,11 +94,11 @@ function Planned({ plan, body, isCurrent }) {
     ${warnings}
     ${zones.length > 1 && html`<div class="row"><${Field} label="Their zone" value=${theirs} onValue=${choose}
       options=${zones.map((one) => [one, `${zoneName(one)} ${timeText(first, one, { day: false })}`])}
-      hint=${`The number tells no place: it may be in ${zones.length} zones.`} /></div>`}
+      hint=${`The number may be in ${zones.length} zones.`} /></div>`}
     <${Days} attempts=${attempts} zone=${theirs} viewer=${viewer} />
     <p class="hint">Shaded: before 9:00 and after 20:00 in ${zoneName(theirs)}.</p>
     <${Attempts} attempts=${attempts} zone=${theirs} viewer=${viewer} />
-    <p class="hint">${plan.assumed.text} <a href=${link('numbers', number)}>What every gate decides about this number now</a></p>
+    <p class="hint">${plan.assumed.text} <a href=${link('numbers', number)}>See what each gate decides about this number now</a></p>
   </${Card}>`;
 }
 
@@ -109,7 +109,7 @@ function PlanFields({ values, set }) {
     <${NumberToCall} ...${input('number')} />
     <${Field} label="Agent" value=${agent.agent_id} onValue=${setAgent} options=${agentOptions} />
     <${PolicyField} none="The agent’s, else the account’s" ...${input('policy')} />
-    <${RetryFields} ...${input('retry')} unset="As the policy says, else never" />
+    <${RetryFields} ...${input('retry')} unset="As in the policy, else never" />
     <details><summary>Time, zone, purpose</summary>
       <${Field} label="Not before" type="datetime-local" ...${input('at')} hint=${`Your time, ${zoneName(HERE)}. Empty: now.`} />
       <${Field} label="Their time zone" placeholder="by the number" ...${input('time_zone')} hint="Such as America/New_York." />
@@ -119,7 +119,7 @@ function PlanFields({ values, set }) {
   </form></${Card}>`;
 }
 
-/** The body of a request; empty while the number is too short to be one. */
+/** The body of a request; empty while the number is too short. */
 function planBody(agent, { number, policy, retry, at, time_zone: zone, purpose, bypass }) {
   if (!agent || number.replaceAll(/\D/g, '').length < 7) return '';
   return JSON.stringify({
@@ -145,21 +145,21 @@ function Plan({ route: { query } }) {
     return { plan: await api('POST', '/call/plan', { body, signal }), body, of: asked };
   };
   const live = useLive(asked && load, [asked], 10000);
-  // What is shown while another plan loads.
+  // Shown while another plan loads.
   const last = useRef();
   if (live.data) last.current = live.data;
   const shown = live.data || (live.error || !asked ? null : last.current);
   if (!agent) return html`<${Page} title="Plan"><${NoAgent} /></${Page}>`;
   return html`<${Page} title="Plan a call">
-    <p class="muted">What a call would come to, before it is made. The plan follows as you type; nothing is stored or dialled.</p>
+    <p class="muted">See what would happen to a call before you create it. The plan updates as you type; nothing is stored or dialled.</p>
     <div class="plan">
       <${PlanFields} values=${values} set=${set} />
       <div class=${shown && wanted !== shown.of ? 'old' : ''} aria-busy=${live.loading}>
         <${Failure} error=${live.error} retry=${live.refresh} />
         ${shown ? html`<${Planned} key="plan" ...${shown} isCurrent=${wanted === shown.of} />`
     : asked && live.loading ? html`<${Card}><${Loading} lines=${8} /></${Card}>`
-      : !live.error && html`<${Card}><${Empty} title="Type a number">You will see when each attempt comes, by their clock and by yours,
-          and which rule lets it wait.</${Empty}></${Card}>`}
+      : !live.error && html`<${Card}><${Empty} title="Type a number">You will see when each attempt would be made, in their time and in yours,
+          and which rules delay it.</${Empty}></${Card}>`}
       </div>
     </div>
   </${Page}>`;

@@ -1,4 +1,4 @@
-// Rules of calling as text, as a picture of the week, and as fields. Values are as the API has them; null: no such rule.
+// Calling rules as text, as a picture of the week, and as fields. Values have the API's format; null: no such rule.
 
 const DAYS = Object.keys(WEEKDAYS);
 const RETRIED = [['no-answer', 'No answer'], ['busy', 'Busy'], ['failed', 'Failed'], ['error', 'Error']];
@@ -9,7 +9,7 @@ const USUAL_SPREAD_MINUTES = 15;
 
 const minuteOf = (text) => { const [hours, minutes] = text.split(':').map(Number); return hours * 60 + minutes; };
 
-/** The windows of `calling_guardrails`; hours are windows of every day. Null: calls may start at any time. */
+/** The windows of `calling_guardrails`; hours become windows on every day. Null: calls may start at any time. */
 function windowsOf(rule) {
   if (!rule) return null;
   if (rule.windows) return rule.windows;
@@ -32,7 +32,7 @@ function hoursText(rule) {
   return sentence([
     ...(windows ? windows.map((one) => `${daysText(one.days || DAYS)} ${one.start}–${one.end}`) : ['any time']),
     holidays?.length && `not on holidays of ${holidays.join(', ')}`,
-    dates?.length && `not on ${plural(dates.length, 'date')} more`,
+    dates?.length && `not on ${plural(dates.length, 'excluded date')}`,
     placement === 'spread' && `spread over the first ${spread || USUAL_SPREAD_MINUTES} min`,
     placement === 'rotate' && 'retries at other hours',
     most && `at most ${most} in a window`,
@@ -45,7 +45,7 @@ function limitsText(limits) {
   if (!limits) return null;
   const said = (limits.caps || []).map((one) => `${one.attempts} in ${span(one.hours * 60)}`);
   const pause = limits.pause_after_conversation_hours;
-  if (pause) said.push(`${span(pause * 60)} of pause after a conversation`);
+  if (pause) said.push(`${span(pause * 60)} pause after a conversation`);
   return said.length ? `${said.join('; ')}; then ${limits.at_cap === 'end' ? 'the call ends' : 'it waits'}` : null;
 }
 
@@ -58,7 +58,7 @@ function retryText(retry) {
 
 const consentText = (required) => (required === true ? 'Of every number' : required?.length ? `In ${required.join(', ')}` : 'Not required');
 
-/** What a suppression or a consent covers, in words. */
+/** The scope of a suppression or consent as text. */
 const covers = (rule, agentName) => [rule.agent_id ? `Calls of ${agentName(rule.agent_id)}` : 'Every call', rule.purpose && `for ${rule.purpose}`]
   .filter(Boolean).join(' ');
 
@@ -69,7 +69,7 @@ const endedText = (executions = []) => (executions.length ? ` ${plural(execution
 /** A minute of the day, or a number of minutes, as a part of the day's width. */
 const ofDay = (minute) => `${minute / 14.4}%`;
 
-/** Bars for each day of the week: when calls may start, by the called person's clock. */
+/** Bars for each day of the week: when calls may start, in the called person's local time. */
 function Week({ rule }) {
   const bars = DAYS.map(() => []);
   for (const one of windowsOf(rule) || []) {
@@ -88,7 +88,7 @@ function Week({ rule }) {
   </div>`;
 }
 
-/** The hours of a day below a track. `shift`: minutes that this clock is ahead of the track's. */
+/** The hours of a day below a track. `shift`: by how many minutes this clock is ahead of the track's. */
 const Hours = ({ shift = 0 }) => html`<div class="hours" aria-hidden="true">${[0, 3, 6, 9, 12, 15, 18, 21].map((hour) => html`
   <span key=${hour} class=${hour % 2 ? 'odd' : ''} style=${{ left: ofDay((hour * 60 - shift + 2880) % 1440) }}>${hour}</span>`)}</div>`;
 
@@ -97,13 +97,13 @@ const Hours = ({ shift = 0 }) => html`<div class="hours" aria-hidden="true">${[0
 const listOf = (text) => text.split(/[\s,;]+/).filter(Boolean);
 const numberOf = (text) => (text === '' ? '' : Number(text));
 
-/** A number, empty without one. */
+/** An optional number. */
 const NumberField = ({ value, onValue, ...rest }) => html`<${Field} type="number" value=${value ?? ''} onValue=${(text) => onValue(numberOf(text))} ...${rest} />`;
 
-/** A text of several parts. It is not written anew while one types. */
+/** A list as text. The text is not rewritten during typing. */
 const ListField = ({ value, onValue, ...rest }) => html`<${Field} defaultValue=${(value || []).join(', ')} onValue=${(text) => onValue(listOf(text))} ...${rest} />`;
 
-/** Rows of fields that can be added and removed: `row(one, change, index)` shows one. `what`: names one. */
+/** Rows of fields that can be added and removed: `row(one, change, index)` shows one. `what`: the name of a row. */
 function Rows({ of, onValue, what, made, least = 0, most = Infinity, row }) {
   const change = (index) => (changes) => onValue(of.map((one, place) => (place === index ? { ...one, ...changes } : one)));
   return html`${of.map((one, index) => html`<div key=${index} class="window">${row(one, change(index), index + 1)}
@@ -117,7 +117,7 @@ const DaySwitches = ({ days = DAYS, label, onValue }) => html`<span class="days"
   <label key=${day} class=${days.includes(day) ? 'on' : ''}><input type="checkbox" checked=${days.includes(day)}
     onChange=${({ currentTarget: input }) => onValue(DAYS.filter((one) => (one === day ? input.checked : days.includes(one))))} />${WEEKDAYS[day]}</label>`)}</span>`;
 
-/** An input without a label of its own, within a sentence. */
+/** An input within a sentence, without a visible label. */
 const Blank = ({ label, onValue, ...rest }) => html`<input required aria-label=${label} onInput=${(event) => onValue(event.currentTarget.value)} ...${rest} />`;
 
 /** Fields for `calling_guardrails`. */
@@ -132,11 +132,11 @@ function HoursFields({ value, onValue }) {
   });
   const input = (name) => ({ value: rule[name], onValue: (chosen) => set({ [name]: chosen }) });
   return html`<fieldset class="rules"><legend>Calling hours</legend>
-    <${Field} label="Calls may start" value=${kind} onValue=${turn} hint="By the clock of the called person."
+    <${Field} label="Calls may start" value=${kind} onValue=${turn} hint="In the called person’s local time."
       options=${[['any', 'At any time'], ['hours', 'At the same hours every day'], ['windows', 'In windows by weekday']]} />
     ${kind === 'hours' && html`<div class="row">
       <${NumberField} label="From hour" min="0" max="23" required ...${input('call_start_hour')} />
-      <${NumberField} label="Before hour" min="0" max="23" required ...${input('call_end_hour')} /></div>`}
+      <${NumberField} label="To hour" min="0" max="23" required ...${input('call_end_hour')} /></div>`}
     ${kind === 'windows' && html`<${Rows} of=${rule.windows} least=${1} what="window" made=${{ days: ['sat'], start: '10:00', end: '13:00' }}
       onValue=${(windows) => set({ windows })} row=${({ days, start, end }, change, number) => html`
         <${DaySwitches} days=${days || DAYS} label=${`Days of window ${number}`} onValue=${(chosen) => change({ days: chosen })} />
@@ -146,7 +146,7 @@ function HoursFields({ value, onValue }) {
     <details><summary>Holidays, dates, placement</summary><div class="row">
       <${ListField} label="No calls on holidays of" placeholder="US-CA, FR" ...${input('holidays')} />
       <${ListField} label="No calls on dates" placeholder="2026-12-24, 2026-12-31" ...${input('excluded_dates')} />
-      <${Field} label="When they open, place" ...${input('placement')} value=${rule.placement || 'start'}
+      <${Field} label="When they open, place calls" ...${input('placement')} value=${rule.placement || 'start'}
         options=${[['start', 'All at once'], ['spread', 'Spread over some minutes'], ['rotate', 'Retries at another hour']]} />
       ${rule.placement === 'spread' && html`<${NumberField} label="Minutes to spread over" min="1" max="120"
         placeholder=${USUAL_SPREAD_MINUTES} ...${input('spread_minutes')} />`}
@@ -155,7 +155,7 @@ function HoursFields({ value, onValue }) {
   </fieldset>`;
 }
 
-/** Fields for `retry_config`. `unset`: what is so if there is none. */
+/** Fields for `retry_config`. `unset`: describes the case without one. */
 function RetryFields({ value, onValue, unset }) {
   const retry = { ...USUAL_RETRIES, ...value };
   const kind = !value ? 'unset' : value.enabled ? 'own' : 'none';
@@ -165,14 +165,14 @@ function RetryFields({ value, onValue, unset }) {
     retry_on_statuses: RETRIED.map(([one]) => one).filter((one) => (one === status ? checked : retry.retry_on_statuses.includes(one))),
   });
   return html`<fieldset class="rules"><legend>Retries</legend>
-    <${Field} label="Call again" value=${kind} onValue=${turn} options=${[['unset', unset], ['own', 'Yes, as said here'], ['none', 'Never']]} />
+    <${Field} label="Call again" value=${kind} onValue=${turn} options=${[['unset', unset], ['own', 'Yes, as set here'], ['none', 'Never']]} />
     ${kind === 'own' && html`<div class="row">
       <${Field} label="At most" value=${retry.max_retries} onValue=${(text) => set({ max_retries: Number(text) })}
         options=${[[1, '1 retry'], [2, '2 retries'], [3, '3 retries']]} />
-      <${ListField} label="Minutes between" inputmode="numeric" value=${retry.retry_intervals_minutes} hint="The last repeats."
+      <${ListField} label="Minutes between" inputmode="numeric" value=${retry.retry_intervals_minutes} hint="The last one repeats."
         onValue=${(waits) => set({ retry_intervals_minutes: waits.map(Number) })} />
     </div>
-    <div class="checks" role="group" aria-label="After an attempt that ended as">
+    <div class="checks" role="group" aria-label="Retry after">
       ${RETRIED.map(([status, text]) => html`<${Field} key=${status} label=${text} type="checkbox" checked=${retry.retry_on_statuses.includes(status)}
         onValue=${again(status)} />`)}
       <${Field} label="Voicemail" type="checkbox" checked=${retry.retry_on_voicemail} onValue=${(checked) => set({ retry_on_voicemail: checked })} /></div>`}
@@ -188,20 +188,20 @@ function LimitFields({ value, onValue }) {
   };
   const number = (name, change, limit) => ({ type: 'number', min: 1, value: limit[name], onValue: (text) => change({ [name]: numberOf(text) }) });
   return html`<fieldset class="rules"><legend>Contact limits</legend>
-    <p class="hint">How often one number is called, over all calls of the account to it, retries included.</p>
+    <p class="hint">How often one number may be called. All calls of the account to it count, including retries.</p>
     <${Rows} of=${limits.caps} most=${4} what="limit" made=${{ attempts: 3, hours: 24 }} onValue=${(caps) => set({ caps })}
       row=${(limit, change, place) => html`At most <${Blank} max="50" label=${`Attempts of limit ${place}`} ...${number('attempts', change, limit)} />
         attempts in <${Blank} max="744" label=${`Hours of limit ${place}`} ...${number('hours', change, limit)} /> hours`} />
     <div class="row">
-      <${NumberField} label="Hours of pause after a conversation" min="1" max="744" placeholder="none" value=${limits.pause_after_conversation_hours}
+      <${NumberField} label="Pause after a conversation, in hours" min="1" max="744" placeholder="none" value=${limits.pause_after_conversation_hours}
         onValue=${(hours) => set({ pause_after_conversation_hours: hours })} />
-      ${value && html`<${Field} label="An attempt beyond them" value=${limits.at_cap || 'defer'} onValue=${(chosen) => set({ at_cap: chosen })}
+      ${value && html`<${Field} label="An attempt above the limits" value=${limits.at_cap || 'defer'} onValue=${(chosen) => set({ at_cap: chosen })}
         options=${[['defer', 'Waits until it is allowed'], ['end', 'Ends the call']]} />`}
     </div>
   </fieldset>`;
 }
 
-/** The same rule without what is empty; null if nothing is left. */
+/** The rule without empty values; null if nothing is left. */
 function tidy(rule) {
   const left = Object.fromEntries(Object.entries(rule || {}).filter(([, value]) => !isEmpty(value) && !(Array.isArray(value) && !value.length)));
   if (left.placement === 'start') delete left.placement;

@@ -1,13 +1,13 @@
-// Rules: policies with their versions and presets, suppressions, consents, and what holds for the whole account.
+// Rules: policies with their versions and presets, suppressions, consents, and rules for the whole account.
 
 const RULE_TABS = Object.entries({ policies: 'Policies', presets: 'Presets', suppressions: 'Suppressions', consents: 'Consents', account: 'Whole account' })
   .map(([id, text]) => [id, text, link('rules', id)]);
-// Rows of one request.
+// Maximum rows of a request.
 const MOST_AT_ONCE = 1000;
 
 const RulesPage = ({ tab, children }) => html`<${Page} title="Rules" tabs=${RULE_TABS} tab=${tab}>${children}</${Page}>`;
 
-/** What a policy or a preset says, with its week. */
+/** The rules of a policy or a preset, with its week. */
 const PolicyRules = ({ of }) => html`${windowsOf(of.calling_guardrails) && html`<${Week} rule=${of.calling_guardrails} />`}<${Facts} of=${[
   ['Calling hours', hoursText(of.calling_guardrails)],
   ['Retries', retryText(of.retry_config)],
@@ -30,10 +30,10 @@ const POLICY_COLUMNS = [
 function Policies() {
   const live = useGet('/policies', { every: 10000 });
   return html`<${RulesPage} tab="policies"><${Card} title="Policies" actions=${html`<a class="button" href="#/rules/new">New policy</a>`}
-      note="Named sets of rules for calls, batches and agents. A change makes a new version; calls keep the version that they were made with.">
+      note="Named sets of rules for calls, batches and agents. A change creates a new version; existing calls keep theirs.">
     <${Live} of=${live}>${(rows) => (rows.length
     ? html`<${Table} label="Policies" rows=${rows} href=${(row) => link('rules', 'policy', row.name)} columns=${POLICY_COLUMNS} />`
-    : html`<${Empty} title="There is no policy yet.">Start from <a href="#/rules/presets">a preset</a>, or from nothing.</${Empty}>`)}</${Live}>
+    : html`<${Empty} title="There is no policy yet.">Start from <a href="#/rules/presets">a preset</a>, or from scratch.</${Empty}>`)}</${Live}>
   </${Card}></${RulesPage}>`;
 }
 
@@ -58,7 +58,7 @@ function Policy({ name, query }) {
       <a class="button" href=${plan}>Plan a call with it</a> <a class="button" href=${link('rules', 'edit', name)}>Change</a>`}>
     <${Live} of=${asked && asked !== newest ? older : latest}>${({ policy, version, created_at: made, preset, preset_as_of: asOf, ...rules }) => html`
       <${Card} title=${policy} actions=${newest > 1 && html`<${VersionPicker} version=${version} newest=${newest} />`}
-        note=${html`Made <${Time} at=${made} day />${preset && `, from the preset ${preset}${asOf ? ` as of ${asOf}` : ''}`}`}>
+        note=${html`Created <${Time} at=${made} day />${preset && `, from the preset ${preset}${asOf ? ` as of ${asOf}` : ''}`}`}>
         <${PolicyRules} of=${rules} />
         <${Holidays} of=${rules.holidays} until=${rules.holidays_until} />
       </${Card}>`}</${Live}></${Page}>`;
@@ -66,7 +66,7 @@ function Policy({ name, query }) {
 
 const POLICY_RULES = ['calling_guardrails', 'contact_limits', 'expires_after_minutes', 'consent_required', 'purpose', 'retry_config'];
 
-/** Fields of a policy. `before`: the version that is changed, or the preset's rules. */
+/** Fields of a policy. `before`: the version to change, or the preset's rules. */
 function PolicyForm({ name, before, preset, version }) {
   const [rules, setRules] = useState(() => Object.fromEntries(POLICY_RULES.map((key) => [key, before[key] || null])));
   const input = (key) => ({ value: rules[key], onValue: (value) => setRules((all) => ({ ...all, [key]: value })) });
@@ -75,17 +75,17 @@ function PolicyForm({ name, before, preset, version }) {
   const save = (values) => {
     const sent = { ...rules, calling_guardrails: tidy(rules.calling_guardrails), contact_limits: tidy(rules.contact_limits) };
     const body = Object.fromEntries(Object.entries(sent).filter(([, value]) => value));
-    // A preset fills in what is left out: what was removed here is no longer the preset's.
+    // A preset fills in missing rules: if one was removed here, the policy is no longer from the preset.
     if (preset && POLICY_RULES.every((key) => sent[key] || !before[key])) body.preset = preset;
     return api('PUT', policyPath(name || values.name), { body, headers: version ? { 'If-Match': `"${version}"` } : { 'If-None-Match': '*' } });
   };
-  return html`<${Card}><${Form} act=${save} scope="admin" submit="Save" keep done=${(made) => `${made.policy} is saved.`}
+  return html`<${Card}><${Form} act=${save} scope="admin" submit="Save" keep done=${(made) => `Saved ${made.policy}.`}
     onDone=${(made) => go('rules', 'policy', made.name)}>
     ${!name && html`<${Field} label="Name" name="name" required maxlength="40" pattern="[a-z0-9_\\-]+" defaultValue=${preset || ''}
-      hint="Small letters, digits, _ and -." />`}
+      hint="Lower-case letters, digits, _ and -." />`}
     <${HoursFields} ...${input('calling_guardrails')} />
     <${LimitFields} ...${input('contact_limits')} />
-    <${RetryFields} ...${input('retry_config')} unset="As the call or the batch says" />
+    <${RetryFields} ...${input('retry_config')} unset="As in the call or batch" />
     <fieldset class="rules"><legend>Expiry, consent, purpose</legend><div class="row">
       <${NumberField} label="Calls end after minutes" min="1" max="525600" placeholder="never" ...${input('expires_after_minutes')} />
       <${Field} label="Consent" value=${consent === true ? 'all' : consent ? 'some' : 'none'}
@@ -101,7 +101,7 @@ function PolicyForm({ name, before, preset, version }) {
 function EditPolicy({ name }) {
   const live = useGet(policyPath(name), { every: 0 });
   return html`<${Page} title=${`Change ${name}`} back=${{ href: link('rules', 'policy', name), text: name }}>
-    <p class="muted">Saving makes the next version. Calls and batches that exist keep theirs; an agent keeps its own until it is given another.</p>
+    <p class="muted">Saving creates the next version. Existing calls and batches keep theirs; an agent keeps its version until you change it.</p>
     <${Live} of=${live}>${(policy) => html`
       <${PolicyForm} key=${policy.policy} name=${name} before=${policy} preset=${policy.preset} version=${policy.version} />`}</${Live}></${Page}>`;
 }
@@ -119,23 +119,23 @@ function NewPolicy({ query: { preset = '' } }) {
 
 const Source = ({ of }) => of.source && html`<${Facts} of=${[
   ['Source', of.url?.startsWith('https://') ? html`<a href=${of.url} target="_blank" rel="noreferrer">${of.source}</a>` : of.source],
-  ['Compared with it', of.as_of],
-  ['Again by', of.review_by],
+  ['Compared on', of.as_of],
+  ['Next review', of.review_by],
   ['Not covered', of.not_covered],
 ]} />`;
 
 function Presets() {
   const live = useGet('/policies/presets', { every: 0 });
-  return html`<${RulesPage} tab="presets"><p class="muted">Rules to start from. They apply nowhere by themselves, and they are not legal advice.</p>
+  return html`<${RulesPage} tab="presets"><p class="muted">Rules to start from. They apply only in policies that copy them, and are not legal advice.</p>
     <${Live} of=${live}>${(presets) => html`<div class="grid presets">${presets.map((one) => html`<${Card} key=${one.name} title=${one.title}
-        actions=${html`<a class="button" href=${withQuery('#/rules/new', { preset: one.name })} aria-label=${`Make a policy from ${one.name}`}>Use</a>`}>
+        actions=${html`<a class="button" href=${withQuery('#/rules/new', { preset: one.name })} aria-label=${`Create a policy from ${one.name}`}>Use</a>`}>
       <${PolicyRules} of=${one.rules} /><${Source} of=${one} /></${Card}>`)}</div>`}</${Live}></${RulesPage}>`;
 }
 
 // ---- suppressions and consents ----
 
-/** Rows of a pasted text, as CSV files of at most MOST_AT_ONCE rows: a CSV with a header that names phone_number or
- * contact_number, else a number on each line. */
+/** The rows of a pasted text, as CSV files of at most MOST_AT_ONCE rows. The text is a CSV with a header that names
+ * phone_number or contact_number, or else has one number per line. */
 function csvFiles(text) {
   const lines = text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
   const hasHeader = /phone_number|contact_number/i.test(lines[0]);
@@ -155,22 +155,22 @@ const NUMBER_RULES = {
   },
   consents: {
     path: '/consents', title: 'Consents', add: 'Store consents', one: 'consent', verb: 'Store', remove: 'Withdraw',
-    note: 'Numbers that may be called, where an agent or a policy requires a consent.',
+    note: 'Numbers that may be called if an agent or a policy requires a consent.',
     removed: (number) => `Calls to ${number} that need it end at once.`,
     columns: [{ name: 'Given', of: timeOf('given_at', { day: true }) }, { name: 'Proof', of: (row) => row.proof }],
   },
 };
 
-/** The button that removes a suppression or a consent of a number, after a question. */
+/** The button that removes a suppression or consent of a number, after a confirmation. */
 function RemoveRule({ rule, about, number, refresh }) {
   const { agentName } = useShared();
   const query = { phone_number: number, agent_id: rule.agent_id, purpose: rule.purpose };
   const question = { title: `${about.remove} this ${about.one}?`, text: `${covers(rule, agentName)}: ${about.removed(number)}`, yes: about.remove };
   return html`<${Action} small danger scope="operate" act=${() => api('DELETE', about.path, { query })} confirm=${question} onDone=${refresh}
-    done=${(answer) => `The ${about.one} is removed.${endedText(answer.canceled_executions)}`}>${about.remove}</${Action}>`;
+    done=${(answer) => `The ${about.one} was removed.${endedText(answer.canceled_executions)}`}>${about.remove}</${Action}>`;
 }
 
-/** Stores a suppression or a consent of each number of a pasted text. */
+/** Stores a suppression or consent for each number of a pasted text. */
 function AddRules({ about, refresh }) {
   const { agentOptions } = useShared();
   const isSuppression = about === NUMBER_RULES.suppressions;
@@ -191,15 +191,15 @@ function AddRules({ about, refresh }) {
   };
   return html`<${Card} title=${about.add}><${Form} act=${add} scope="operate" submit=${about.verb} done=${(text) => text} onDone=${refresh}>
     <${Field} label="Numbers" name="numbers" rows="4" required spellcheck="false" placeholder="+1 202 555 0143"
-      hint="One on each line, or a CSV whose first line names the columns." />
+      hint="One per line, or a CSV whose first line names the columns." />
     ${isSuppression ? html`<${Field} label="Reason" name="reason" maxlength="200" placeholder="opted out" />`
     : html`<${Field} label="Given at" name="given_at" type="datetime-local" required hint="Your time." />
       <${Field} label="Proof" name="proof" maxlength="200" placeholder="form 4711" hint="Where it can be found." />`}
-    <details><summary>What it covers, until when</summary>
+    <details><summary>Scope, source, expiry</summary>
       ${isSuppression && html`<${Field} label="Calls of" name="agent_id" options=${[['', 'every agent'], ...agentOptions]} />`}
       <${Field} label="Purpose" name="purpose" placeholder="any" />
       <${Field} label="Source" name="source" maxlength="200" placeholder="web form" />
-      <${Field} label="Until" name="expires_at" type="datetime-local" hint="Your time. Empty: for ever." />
+      <${Field} label="Until" name="expires_at" type="datetime-local" hint="Your time. Empty: forever." />
     </details></${Form}></${Card}>`;
 }
 
@@ -222,8 +222,8 @@ function NumberRules({ kind }) {
     <${AddRules} about=${about} refresh=${live.refresh} />
     <${Card} title=${about.title} note=${about.note}>
       <${Field} label="Find a number" type="search" value=${number} placeholder="+1 202 555 0143" onValue=${setNumber}
-        hint=${`Only the last digits of numbers are kept. Type a whole number to see and ${about.remove.toLowerCase()} its ${about.one}s.`} />
-      <${PagedTable} of=${live} label=${about.title} columns=${columns} empty=${`There is no ${about.one}${asked ? ' of this number' : ''}.`} /></${Card}>
+        hint=${`Only the last digits of numbers are stored. Type a whole number to see and ${about.remove.toLowerCase()} its ${about.one}s.`} />
+      <${PagedTable} of=${live} label=${about.title} columns=${columns} empty=${`There is no ${about.one}${asked ? ' for this number' : ''}.`} /></${Card}>
   </div></${RulesPage}>`;
 }
 
@@ -234,8 +234,8 @@ function AccountForm({ account }) {
   const [limits, setLimits] = useState(account.contact_limits);
   const [policy, setPolicy] = useState(account.defaults.policy || '');
   const save = () => api('PATCH', '/user/me', { body: { contact_limits: tidy(limits), policy: policy || null } });
-  return html`<${Card} title="For the whole account" note="These hold for every call, beside the rules of its agent and policy.">
-    <${Form} keep scope="admin" submit="Save" act=${save} done="Saved. It holds for every call within ten seconds." onDone=${reload}>
+  return html`<${Card} title="For the whole account" note="These apply to every call, in addition to the rules of its agent and policy.">
+    <${Form} keep scope="admin" submit="Save" act=${save} done="Saved. It applies to every call within ten seconds." onDone=${reload}>
       <${LimitFields} value=${limits} onValue=${setLimits} />
       <fieldset class="rules"><legend>Default policy</legend>
         <${PolicyField} value=${policy} onValue=${setPolicy} none="None" hint="For calls whose request, batch and agent name none." /></fieldset>

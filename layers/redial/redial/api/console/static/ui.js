@@ -1,10 +1,10 @@
-// The parts that screens are made of. Each is a Preact component for `html`.
+// The building blocks of screens. Each is a Preact component for `html`.
 
-// ---- text of one kind ----
+// ---- kinds of text ----
 
 const None = () => html`<span class="muted">–</span>`;
 
-/** A time in the zone that the viewer chose; its tooltip has all. `zone`: the called person's, where known. */
+/** A time in the zone that the viewer chose; its tooltip has all zones. `zone`: the called person's, if known. */
 function Time({ at, zone, seconds, relative, day }) {
   const { zone: choice } = useShared();
   if (!at) return html`<${None} />`;
@@ -28,16 +28,16 @@ const TONES = {
 };
 const MARKS = { good: '✓', live: '●', wait: '◷', bad: '✕', still: '–', free: '○' };
 
-/** A status as a word with a mark: never by colour alone. */
+/** A status as a word with a mark, never only as a colour. */
 function Status({ status, label }) {
   const tone = Object.keys(TONES).find((one) => TONES[one].split(' ').includes(status)) || 'still';
   return html`<span class="status ${tone}"><span class="mark" aria-hidden="true">${MARKS[tone]}</span>${label || words(status)}</span>`;
 }
 
-/** What a column shows of a row that has a time of that name. */
+/** The content of a column that shows a row's time with that name. */
 const timeOf = (name, options) => (row) => html`<${Time} at=${row[name]} ...${options} />`;
 
-/** The agent by its name, as a link; by its id if it is gone. */
+/** The agent's name as a link; its id if it was deleted. */
 function AgentLink({ id }) {
   const { agents, agentName } = useShared();
   return agents.some((one) => one.agent_id === id) ? html`<a href=${link('agents', id)}>${agentName(id)}</a>` : id;
@@ -52,9 +52,9 @@ const Empty = ({ title, children }) => html`<div class="empty">
   <p class="empty-title">${title}</p>${children && html`<div class="muted">${children}</div>`}</div>`;
 
 const NoAgent = () => html`<${Card}><${Empty} title="There is no agent yet.">
-  An agent says how calls are placed and answered, and where their events go. <a href="#/agents/new">Make one</a></${Empty}></${Card}>`;
+  An agent defines how calls are placed and answered, and where events go. <a href="#/agents/new">Create one</a></${Empty}></${Card}>`;
 
-/** What went wrong, with the fields at fault. */
+/** An error, with the invalid fields. */
 function Failure({ error, retry }) {
   if (!error) return null;
   return html`<div class="failure" role="alert">
@@ -64,7 +64,7 @@ function Failure({ error, retry }) {
   </div>`;
 }
 
-/** A live value: loading, failed, or shown by `children(data)`. A failure after success keeps the data on the screen. */
+/** A live value: loading, failed, or shown by `children(data)`. A failure after a success keeps the data visible. */
 function Live({ of: { data, error, loading, refresh }, children, lines }) {
   if (data === undefined && loading) return html`<${Loading} lines=${lines} />`;
   return html`<${Failure} error=${error} retry=${refresh} />${data !== undefined && children(data)}`;
@@ -72,7 +72,7 @@ function Live({ of: { data, error, loading, refresh }, children, lines }) {
 
 // ---- page and card ----
 
-/** A screen: its heading takes the focus when the screen opens. `tabs`: [[id, text, address]], of which `tab` is open. */
+/** A screen. Its heading gets the focus when the screen opens. `tabs`: [[id, text, address]]; `tab`: the open one. */
 function Page({ title, back, actions, tabs, tab, children }) {
   const heading = useRef();
   useEffect(() => {
@@ -107,11 +107,11 @@ const Figures = ({ of }) => html`<dl class="figures">${of.map(({ label, value, n
 const Facts = ({ of }) => html`<dl class="facts">${of.filter(([, value]) => value !== false && !isEmpty(value)).map(([name, value]) => html`
   <div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 
-/** What is wider than the screen scrolls in its own frame. */
+/** A frame in which wide content scrolls. */
 const Scroll = ({ label, children }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>${children}</div>`;
 
-/** A table. columns: [{name, of: row => content, number}]; `href` makes the first cell a link. Without it rows have an
- * `id`, if they can change their places. */
+/** A table. columns: [{name, of: row => content, number}]; `href` makes the first cell a link. Without it, rows need an
+ * `id` if their order can change. */
 function Table({ label, columns, rows, href, empty = 'Nothing here.' }) {
   if (!rows.length) return html`<${Empty} title=${empty} />`;
   const cell = (row, { of }, place) => {
@@ -133,21 +133,21 @@ function Meter({ parts, total, label }) {
     <i key=${name} class=${tone} style=${{ width: `${(100 * value) / total}%` }} title=${texts[place]}></i>`)}</div>`;
 }
 
-/** What each gate decided, in order. */
+/** The gates' decisions, in order. */
 const Gates = ({ of }) => html`<ol class="gates">${of.map((one) => html`<li key=${one.gate}>
   <${Status} status=${one.decision} label=${words(one.gate)} /><span>${one.text}</span></li>`)}</ol>`;
 
 const Warnings = ({ of }) => of.length > 0 && html`<ul class="warnings" aria-label="Warnings">
   ${of.map((one) => html`<li key=${one}>${sentence(one)}</li>`)}</ul>`;
 
-/** A short text that can be copied. */
+/** A button that copies a short text. */
 function Copy({ text, shown = text }) {
   const { notify } = useShared();
   const copy = async () => { await navigator.clipboard.writeText(text); notify('Copied.'); };
   return html`<button type="button" class="copy" title="Copy" onClick=${copy}>${shown}</button>`;
 }
 
-/** Saves text as a file on the viewer's machine. */
+/** Save text as a file on the viewer's machine. */
 function download(name, text) {
   const anchor = document.createElement('a');
   anchor.href = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
@@ -160,7 +160,7 @@ function download(name, text) {
 
 const PAGE = 50;
 
-/** The rows of a listing with numbered pages, live: {...live, page, setPage}. Another `query` begins with the first page. */
+/** The rows of a listing with numbered pages, live: {...live, page, setPage}. A new `query` starts at the first page. */
 function usePages(path, { query, every }) {
   const asked = JSON.stringify(query);
   const [place, setPlace] = useState({});
@@ -169,7 +169,7 @@ function usePages(path, { query, every }) {
   return { ...live, page, setPage: (next) => setPlace({ asked, page: next }) };
 }
 
-/** A page of a listing as a table, with the way to the pages before and after. `of`: see `usePages`. */
+/** A page of a listing as a table, with buttons for the previous and next page. `of`: see `usePages`. */
 const PagedTable = ({ of, empty, ...table }) => html`<${Live} of=${of}>${(rows) => html`
   <${Table} rows=${rows} empty=${of.page === 1 ? empty : 'There are no more.'} ...${table} />
   ${(of.page > 1 || rows.length >= PAGE) && html`<nav class="actions" aria-label="Pages">
@@ -181,7 +181,7 @@ const PagedTable = ({ of, empty, ...table }) => html`<${Live} of=${of}>${(rows) 
 const FIRST_PAGE = { cursor: '', page: '' };
 const CURSOR_PAGE = 25;
 
-/** Leads to the first and the next page of a listing with cursors, whose place is in the address. `of`: the part shown. */
+/** Links to the first and the next page of a listing with cursors; the address has the cursor. `of`: the shown part. */
 function CursorPager({ query, of: { next, total }, one, many }) {
   const page = Number(query.page || 1);
   const to = (changes) => withQuery(location.hash.split('?')[0], { ...query, ...changes });
@@ -192,10 +192,10 @@ function CursorPager({ query, of: { next, total }, one, many }) {
   </nav>`;
 }
 
-// ---- acting ----
+// ---- actions ----
 
-/** What buttons and forms have in common: the attributes of the button, and `run`, which does `act` and says how it
- * ended. `scope`: what the key needs. `done`: said after success; a text, or a function of the answer. */
+/** The common part of buttons and forms: the button's attributes, and `run`, which runs `act` and shows the result.
+ * `scope`: the scope that the key needs. `done`: the message after success; a text, or a function of the response. */
 function useAct({ act, scope, done, onDone, disabled }, onFailure) {
   const { user, notify } = useShared();
   const [busy, setBusy] = useState(false);
@@ -217,7 +217,7 @@ function useAct({ act, scope, done, onDone, disabled }, onFailure) {
   };
 }
 
-/** A button that does `act()`; see `useAct`. `confirm`: a question asked first, {title, text, yes}. */
+/** A button that runs `act()`; see `useAct`. `confirm`: a question asked first, {title, text, yes}. */
 function Action({ children, confirm, danger, primary, small, ...rest }) {
   const { busy, run, button } = useAct(rest, (error, notify) => notify(error.message, 'bad'));
   const dialog = useRef();
@@ -233,8 +233,8 @@ function Action({ children, confirm, danger, primary, small, ...rest }) {
     </form></dialog>`}`;
 }
 
-/** A form that sends `act(values, form)`; see `useAct`. `values` are the named fields as text. `keep`: fields keep what
- * was typed. */
+/** A form that runs `act(values, form)`; see `useAct`. `values` are the named fields as text. `keep`: fields keep their
+ * values. */
 function Form({ act, children, submit, keep, ...rest }) {
   const [error, setError] = useState(null);
   const send = async (form) => {
@@ -259,8 +259,8 @@ function Form({ act, children, submit, keep, ...rest }) {
 
 let fields = 0;
 
-/** A labelled input: any attribute of <input>; `options` [[value, text]] makes it a <select>, `rows` a <textarea>.
- * `onValue` gets what is typed or chosen; of a checkbox, whether it is checked. */
+/** A labelled input with any attribute of <input>; `options` [[value, text]] makes it a <select>, `rows` a <textarea>.
+ * `onValue` gets the typed or chosen value; for a checkbox, whether it is checked. */
 function Field({ label, hint, options, onValue, ...rest }) {
   const [id] = useState(() => `field-${++fields}`);
   const about = hint ? `${id}-hint` : undefined;
@@ -274,12 +274,12 @@ function Field({ label, hint, options, onValue, ...rest }) {
 
 const NumberToCall = (rest) => html`<${Field} label="Number" type="tel" autocomplete="off" placeholder="+1 202 555 0143" ...${rest} />`;
 
-/** One of a few, as radio buttons side by side: [[value, text]]. */
+/** A choice of a few values, as radio buttons side by side: [[value, text]]. */
 const Choice = ({ label, of, value, onValue }) => html`<fieldset class="choice"><legend>${label}</legend>${of.map(([one, text]) => html`
   <label key=${one} class=${one === value ? 'on' : ''}>
     <input type="radio" name=${label} value=${one} checked=${one === value} onChange=${() => onValue(one)} />${text}</label>`)}</fieldset>`;
 
-/** The agent that the screen is about. */
+/** Selects the agent that the screen is about. */
 function AgentPicker() {
   const { agents, agentOptions, agent, setAgent } = useShared();
   const choose = (event) => {
@@ -290,7 +290,7 @@ function AgentPicker() {
     ${agentOptions.map(([id, name]) => html`<option key=${id} value=${id}>${name}</option>`)}</select></label>`;
 }
 
-/** One of the agent's batches, or all. */
+/** Selects one of the agent's batches, or all. */
 function BatchField({ agentId, value = '', none, ...rest }) {
   const batches = useLive(agentId && (() => pages(`/batches/${agentId}/all`, { size: 50, most: 200 })), [agentId], 0);
   const known = new Map((batches.data || []).map((one) => [one.batch_id, one.file_name || one.batch_id]));
@@ -298,7 +298,7 @@ function BatchField({ agentId, value = '', none, ...rest }) {
   return html`<${Field} label="Batch" value=${value} options=${[['', none], ...known]} ...${rest} />`;
 }
 
-/** One of the policies, in its newest version or the one that is set, or none. */
+/** Selects a policy, in its newest or the current version, or none. */
 function PolicyField({ value, none, ...rest }) {
   const policies = useGet('/policies', { every: 0 });
   const names = new Set([value, ...(policies.data || []).map((one) => one.policy)].filter(Boolean));
