@@ -34,7 +34,7 @@ BatchStatus: TypeAlias = Literal["created", "processed", "scheduled", "queued", 
 
 CallOutcome: TypeAlias = Literal["answered", "voicemail", "no-answer", "busy", "declined", "blocked", "failed", "error", "canceled"]
 """
-How an attempt ended, finer than its status.
+How an attempt ended, in more detail than its status.
 """
 
 
@@ -121,7 +121,7 @@ class TelephonyData(TypedDict):
 
 TerminationReason: TypeAlias = Literal["user_hung_up", "agent_ended_call", "no_answer", "busy", "voicemail_reached", "invalid_number", "insufficient_balance", "provider_error", "platform_error"]
 """
-What became of an attempt.
+Why an attempt ended.
 """
 
 
@@ -214,7 +214,7 @@ class Assumed(TypedDict):
 
 AtCap: TypeAlias = Literal["defer", "end"]
 """
-What becomes of an attempt that a limit does not allow: `DEFER`: it waits until the limit allows it; `END`: the
+What happens to an attempt that a limit does not allow. `DEFER`: it waits until the limit allows it; `END`: the
 call ends as `canceled`.
 """
 
@@ -351,15 +351,17 @@ class ChangeRead(TypedDict):
 
 CheckName: TypeAlias = Literal["carrier", "caller_ids", "countries", "agents", "callback_url", "attention", "webhooks", "clock"]
 """
-What is checked. `carrier`: its secret can be read, and it takes requests. `caller_ids`: the carrier account may
-call from the agents' numbers. `countries`: it may call those that were called lately. `agents`: each has a caller
-id and an answer. `callback_url`: carriers can reach the stack. `attention`: nothing holds calls.
+Name of a check. `carrier`: its secret can be read, and it accepts requests. `caller_ids`: the carrier account
+may call from the agents' numbers. `countries`: it may call the recently called countries. `agents`: each has a
+caller id and an answer. `callback_url`: carriers report to the stack by https. `attention`: no fault holds
+calls.
 """
 
 
 CheckStatus: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 """
-`warning`: calls are placed, but not as expected, or not all. `skipped`: it could not be found out.
+Result of a check. `warning`: calls are placed, but not as expected, or not all. `skipped`: the result is
+unknown.
 """
 
 
@@ -631,8 +633,8 @@ class KeyRevoked(TypedDict):
 
 KeyScope: TypeAlias = Literal["read", "call", "operate", "admin"]
 """
-What an API key may do: look (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
-(`OPERATE`); change agents, rules, keys and the account, and erase (`ADMIN`). None includes another.
+What an API key may do: read (`READ`); make calls and batches (`CALL`); stop, pause, replay, suppress
+(`OPERATE`); change agents, rules, keys and the account, and erase (`ADMIN`). No scope includes another.
 """
 
 
@@ -736,10 +738,10 @@ class PhoneNumberRead(TypedDict):
 
 Placement: TypeAlias = Literal["start", "spread", "rotate"]
 """
-Where in its windows an attempt is placed that came while they were closed.
+Where an attempt that came outside its windows is placed.
 
-`SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`: not within an hour of the
-day in which an earlier attempt failed, also while the window is open.
+`START`: at the opening. `SPREAD`: within the first minutes of the opening, each call at its own second. `ROTATE`:
+outside every hour of the day in which an earlier attempt failed, also if the window is open.
 """
 
 
@@ -1070,7 +1072,7 @@ class ValueJson(TypedDict):
 
 Verdict: TypeAlias = Literal["allow", "defer", "end"]
 """
-`ALLOW`: the next gate is asked. `DEFER`: the attempt waits. `END`: the execution is over.
+A gate's verdict. `ALLOW`: the next gate decides. `DEFER`: the attempt waits. `END`: the execution is over.
 """
 
 
