@@ -131,7 +131,7 @@ class _Carrier:
                 CheckName.CARRIER,
                 CheckStatus.FAILED,
                 f"{self.name} takes no calls: {wrong}.",
-                f"Correct the carrier's secret, or mend it in {self.name}'s console.",
+                f"Correct the carrier's secret, or fix it in {self.name}'s console.",
             )
         else:
             yield Check(CheckName.CARRIER, CheckStatus.OK, f"{self.name} takes calls with the stored secret.")
