@@ -682,8 +682,12 @@ class AnyLife(RuleBasedStateMachine):
         after = before.reported(number, report, now)
         if after is not before and (beside or before.state.is_final or before.state.is_waiting):
             attempt, first = before.state.attempts[number - 1], after.changes[len(before.changes)]
-            assert attempt.lost and attempt.call_id in (None, call)
-            if first.kind is Marker.FOUND:
+            assert attempt.call_id in (None, call)
+            assert attempt.lost == (first.kind is not Marker.DETECTED)
+            if first.kind is Marker.DETECTED:
+                assert attempt.status is Status.COMPLETED and attempt.voicemail is None
+                assert len(after.changes) == len(before.changes) + 1
+            elif first.kind is Marker.FOUND:
                 assert before.state.is_waiting and beside == -1
                 assert after.state.attempt.number in (number, number + 1)
             else:
