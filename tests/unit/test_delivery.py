@@ -7,7 +7,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from redial.domain.delivery import GONE, LATER_WAITS, LEASE, MOST_TRIES, Delivery, DeliveryAttempt, pending_events
+from redial.domain.delivery import (
+    FIRST_WAIT,
+    GONE,
+    LATER_WAITS,
+    LEASE,
+    MOST_TRIES,
+    Delivery,
+    DeliveryAttempt,
+    pending_events,
+)
 from redial.wire.stored_execution import decode_delivery, encode_delivery
 from tests.support.examples import examples
 from tests.support.samples import TEN, minutes, seconds
@@ -128,7 +137,7 @@ class AnyDelivery(RuleBasedStateMachine):
         at=CLOCK,
         status=st.sampled_from([None, 500, 429, GONE]),
         tries=st.sampled_from([*range(1, MOST_TRIES), MOST_TRIES, MOST_TRIES, MOST_TRIES]),
-        retry_after=st.integers(0, 86_400),
+        retry_after=st.just(0) | st.integers(0, 86_400),
         jitter=st.floats(0, 1, exclude_max=True),
     )
     def refuse(self, at: datetime, status: int | None, tries: int, retry_after: int, jitter: float) -> None:
@@ -142,10 +151,10 @@ class AnyDelivery(RuleBasedStateMachine):
         assert self.delivery.tries == tries
         assert self.delivery.next_try_at is not None
         wait = self.delivery.next_try_at - at
-        listed = LATER_WAITS[max(tries - 2, 0)]
+        least, most = (FIRST_WAIT, FIRST_WAIT) if tries == 1 else (LATER_WAITS[tries - 2] * of for of in (0.8, 1.2))
         assert wait >= seconds(retry_after)
-        assert listed * 0.8 - seconds(0.001) <= wait
-        assert wait <= max(listed * 1.2, seconds(retry_after))
+        assert least - seconds(0.001) <= wait
+        assert wait <= max(most, seconds(retry_after))
         assert self.delivery.lease_id is None
 
     @precondition(lambda self: self.last)

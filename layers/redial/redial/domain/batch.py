@@ -280,7 +280,8 @@ class Batch:
             return self.end_contact(contact)
         if not contact.is_not_started:
             return contact
-        contact = replace(contact, expires_at=self.contacts_expire_at)
+        if contact.expires_at != self.contacts_expire_at:
+            contact = replace(contact, expires_at=self.contacts_expire_at)
         if not self.waits_for_start:
             return contact
         timer = None if self.start_at is None else 0
