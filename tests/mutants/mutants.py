@@ -1686,7 +1686,14 @@ MUTANTS = (
     Mutant(
         "A key for an agent suppresses a number for the whole account",
         "usecases/narrowed.py",
-        "        self._check(rules)\n",
+        "        if not all(map(self._sees, agent_ids)):\n",
+        "        if False:\n",
+        "tests/integration/test_other_accounts.py::test_statistics_and_suppressions_name_an_agent",
+    ),
+    Mutant(
+        "A suppression that is refused to a key leaves a trace",
+        "usecases/number_rules.py",
+        "    services.number_rules.check_agents(one.agent_id for one in new)  # before anything is stored\n",
         "",
         "tests/integration/test_other_accounts.py::test_statistics_and_suppressions_name_an_agent",
     ),

@@ -427,6 +427,9 @@ class NumberRules(Protocol):
     def of_digest(self, account_id: str, digest: str) -> tuple[NumberRule, ...]:
         """Every rule of the number with that keyed hash."""
 
+    def check_agents(self, agent_ids: Iterable[str | None]) -> None:
+        """Raises `Forbidden` if rules for one of these agents (None: for all agents) may not be changed here."""
+
     def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
         """Store the rules. Each replaces a rule with the same kind, digest and scope, and keeps the time at which that
         one was added. No two of `rules` may have all three in common."""

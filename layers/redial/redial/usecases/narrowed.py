@@ -9,7 +9,7 @@ exist in it, so every use case answers accordingly.
 For what belongs to a whole account (policies, contacts, consents) there is no view: `api/scopes.py` refuses its routes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, cast
@@ -147,13 +147,13 @@ class _NumberRules(_View):
     _inner: NumberRules
 
     def add(self, account_id: str, rules: Sequence[NumberRule]) -> None:
-        self._check(rules)
+        self.check_agents(one.agent_id for one in rules)
         self._inner.add(account_id, rules)
 
     def remove(self, account_id: str, rule: NumberRule) -> None:
-        self._check([rule])
+        self.check_agents([rule.agent_id])
         self._inner.remove(account_id, rule)
 
-    def _check(self, rules: Sequence[NumberRule]) -> None:
-        if not all(self._sees(one.agent_id) for one in rules):
+    def check_agents(self, agent_ids: Iterable[str | None]) -> None:
+        if not all(map(self._sees, agent_ids)):
             raise Forbidden("this API key is restricted to agents: name one of them in agent_id")

@@ -62,7 +62,8 @@ class Changed:
 
 def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, now: datetime) -> Changed:
     """Add the rules. A rule with the same number, kind and scope is replaced. Raises `NotFound` for an unknown
-    agent."""
+    agent, and `Forbidden`."""
+    services.number_rules.check_agents(one.agent_id for one in new)  # before anything is stored
     for agent_id in dict.fromkeys(one.agent_id for one in new if one.agent_id is not None):
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
