@@ -63,11 +63,11 @@ class Changed:
 def add_rules(services: Services, new: Sequence[NewRule], *, account_id: str, now: datetime) -> Changed:
     """Add the rules. A rule with the same number, kind and scope is replaced. Raises `NotFound` for an unknown
     agent, and `Forbidden`."""
-    services.number_rules.check_agents(one.agent_id for one in new)  # before anything is stored
     for agent_id in dict.fromkeys(one.agent_id for one in new if one.agent_id is not None):
         agent = services.agents.get(account_id, agent_id)
         if agent is None or agent.deleted_at is not None:
             raise NotFound(f"agent_id: there is no agent {agent_id}; GET /v2/agent/all lists yours")
+    services.number_rules.check_agents(one.agent_id for one in new)  # before anything is stored
     digests = services.number_rules.digests(account_id, [one.number for one in new])
     rules = {(rule.kind, rule.digest, rule.scope): rule for rule in map(_rule, new, digests, [now] * len(new))}
     services.number_rules.add(account_id, list(rules.values()))
