@@ -105,6 +105,7 @@ class World:
         if self.stale:
             raise StaleVersion(execution.id)
         self.saved.append(execution.id)
+        self.stored[execution.id] = execution
         return execution
 
     def run(self, limit: int = 100, left: float = 50.0) -> Any:
