@@ -125,7 +125,7 @@ def run_python(
 
     Raises `RuntimeError` if it fails.
     """
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603  this interpreter, with our own module
         [sys.executable, *arguments],
         check=False,
         env={

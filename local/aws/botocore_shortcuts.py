@@ -130,7 +130,7 @@ def _construct_endpoint_once(
 _RULES: dict[int, tuple[Any, RuleSet]] = {}
 _names_of_events: dict[str, str] = {}
 # The stubs of botocore leave out private names, here and above.
-_name_of_event: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]
+_name_of_event: Callable[[EventAliaser, str], str] = EventAliaser._alias_event_name  # type: ignore[attr-defined]  # private
 
 
 def _make_provider_once(

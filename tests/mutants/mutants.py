@@ -1507,9 +1507,9 @@ MUTANTS = (
     ),
     Mutant(
         "A contact does not store when its batch expires",
-        "usecases/dial_attempt.py",
-        "    return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)\n",
-        "    return replace(execution, key_pool=batch.key_pool)\n",
+        "domain/batch.py",
+        "        return replace(contact, expires_at=self.contacts_expire_at, key_pool=self.key_pool)\n",
+        "        return replace(contact, key_pool=self.key_pool)\n",
         "tests/integration/test_policies.py::test_a_contact_expires_with_its_batch",
     ),
     Mutant(
@@ -1804,9 +1804,9 @@ MUTANTS = (
     ),
     Mutant(
         "A batch's contacts do not have the lines of its key",
-        "usecases/dial_attempt.py",
-        "expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)",
-        "expires_at=batch.contacts_expire_at)",
+        "domain/batch.py",
+        "expires_at=self.contacts_expire_at, key_pool=self.key_pool)",
+        "expires_at=self.contacts_expire_at)",
         "tests/protocol/test_key_lines.py::test_a_batch_of_a_limited_key_leaves_lines_to_another",
     ),
     Mutant(

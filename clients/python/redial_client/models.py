@@ -1915,7 +1915,7 @@ class Execution(TypedDict):
     """
     expires_at: str | None
     """
-    No attempt starts at or after this time. For a contact, it is set from the first dial.
+    No attempt starts at or after this time. For a contact, it is the batch's expiry.
     """
     transcript: str | None
     """
@@ -2348,7 +2348,7 @@ class ExecutionEvent(TypedDict):
     """
     expires_at: str | None
     """
-    No attempt starts at or after this time. For a contact, it is set from the first dial.
+    No attempt starts at or after this time. For a contact, it is the batch's expiry.
     """
     transcript: str | None
     """

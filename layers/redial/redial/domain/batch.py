@@ -269,6 +269,13 @@ class Batch:
         """It has not started yet: its start time has not come, or was not requested."""
         return self.status in (BatchStatus.CREATED, BatchStatus.PROCESSED, BatchStatus.SCHEDULED)
 
+    def with_terms(self, contact: Execution) -> Execution:
+        """The contact with the expiry and the key's lines of the batch. Its first save stores them, so that all its
+        events agree."""
+        if (contact.expires_at, contact.key_pool) == (self.contacts_expire_at, self.key_pool):
+            return contact
+        return replace(contact, expires_at=self.contacts_expire_at, key_pool=self.key_pool)
+
     def shown(self, contact: Execution) -> Execution:
         """The contact as the API shows it.
 
@@ -280,8 +287,7 @@ class Batch:
             return self.end_contact(contact)
         if not contact.is_not_started:
             return contact
-        if contact.expires_at != self.contacts_expire_at:
-            contact = replace(contact, expires_at=self.contacts_expire_at)
+        contact = self.with_terms(contact)
         if not self.waits_for_start:
             return contact
         timer = None if self.start_at is None else 0

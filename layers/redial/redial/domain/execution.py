@@ -280,7 +280,8 @@ class Execution:
     `time_zone`: the contact's own IANA zone (None: its agent's, or by the number's prefix).
     `policy`: the label of the policy of a single call, fixed when the call was created; a contact has its batch's.
     `policy_is_default`: the policy is its agent's or its account's, so the agent's own settings take precedence.
-    `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's from its first dial on).
+    `expires_at`: no attempt starts from then on (None: no such time; a contact has its batch's, stored at its first
+    save).
     `webhook_statuses`: its agent's when it was created or last dialled, see `Agent`.
     `key_pool`: the lines of the API key that asked for it, see `KeyLines` (None: the key has no quota of lines; a
     contact has its batch's from its first dial on).

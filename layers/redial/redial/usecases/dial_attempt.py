@@ -239,7 +239,7 @@ class Dial:
         if execution.batch_id is not None:
             batch = self.services.batches.get(execution.batch_id)
             rate = self._reserve_start(execution, batch, now)
-            execution = _with_terms(execution, batch)
+            execution = execution if batch is None else batch.with_terms(execution)
             policy = policy_of(self.services, execution, batch)
             facts = self._facts(now, execution, agent, batch, policy)
             agent, decisions = self._ask_all(facts)
@@ -461,7 +461,7 @@ class Dial:
         batch = None
         if execution.batch_id is not None and (self.attempt > 1 or execution.is_not_started):
             batch = self.services.batches.get(execution.batch_id)
-            execution = _with_terms(execution, batch)
+            execution = execution if batch is None else batch.with_terms(execution)
         delayed = batch is not None and self.attempt > 1 and batch.first_dials_first and batch.may_dial
         reason = "waiting for a line, after first dials" if delayed else "waiting for a line"
         waiting = execution.defer(now, *decisions, waits(reason, Gate.LINE, delayed=delayed))
@@ -675,14 +675,6 @@ def _closed(execution: Execution, decisions: tuple[Decision, ...], now: datetime
     if decisions[-1].verdict is Verdict.DEFER:
         return execution.defer(now, *decisions)
     return execution.end(now, *decisions)
-
-
-def _with_terms(execution: Execution, batch: Batch | None) -> Execution:
-    """The contact with the expiry and the key's lines of its running batch. They are set before its first save, so that
-    all its events agree."""
-    if batch is None or (execution.expires_at, execution.key_pool) == (batch.contacts_expire_at, batch.key_pool):
-        return execution
-    return replace(execution, expires_at=batch.contacts_expire_at, key_pool=batch.key_pool)
 
 
 def _variables(services: Services, execution: Execution) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ def _closed_now(services: Services, execution: Execution, decisions: Sequence[De
 def _facts(services: Services, execution: Execution, agent: Agent | None, batch: Batch | None, now: datetime) -> Facts:
     """The facts that dial would read now."""
     if batch is not None:
-        execution = replace(execution, expires_at=batch.contacts_expire_at)
+        execution = batch.with_terms(execution)
     completed = None if agent is None else complete(services, agent)
     account_id, number = execution.account_id, execution.user_number
     rules: tuple[NumberRule, ...] = ()

@@ -171,9 +171,7 @@ class Execution(TypedDict):
     ]
     expires_at: Annotated[
         Timestamp | None,
-        Documented(
-            description="No attempt starts at or after this time. For a contact, it is set from the first dial."
-        ),
+        Documented(description="No attempt starts at or after this time. For a contact, it is the batch's expiry."),
     ]
     transcript: NoText
     summary: NoText
